@@ -1,0 +1,111 @@
+"""The prepared form of an image data set: one memory-mapped uint8 array, and its parts on the device."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def data_root() -> Path:
+    """Folder of downloads and prepared data (env DATA_ROOT, default `data`)."""
+    return Path(os.environ.get("DATA_ROOT", "data"))
+
+
+def prepared_root() -> Path:
+    return data_root() / "prepared"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSplit:
+    """Meta-train, meta-val or meta-test classes, resident on the device.
+
+    images: uint8 `[classes, per_class, C, H, W]`; class id = rotation * len(base_classes) + position in `base_classes`.
+    """
+
+    images: Tensor
+    data: "ImageData"
+    part: str
+    base_classes: list[int]
+    rotations: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return tuple(self.images.shape[2:])
+
+    @property
+    def class_names(self) -> list[str]:
+        names = [self.data.meta["class_names"][c] for c in self.base_classes]
+        return [f"{name}/rot{90 * k:03d}" if self.rotations > 1 else name for k in range(self.rotations) for name in names]
+
+    @property
+    def groups(self) -> list[str]:
+        """Alphabet (or script) of each class."""
+        return [self.data.meta["groups"][c] for c in self.base_classes] * self.rotations
+
+    def gather(self, flat: Tensor) -> Tensor:
+        """Images in [0, 1] by flat id (class * per_class + image): int64 `[...]` -> float32 `[..., C, H, W]`."""
+        pixels = self.images.flatten(0, 1).index_select(0, flat.reshape(-1))
+        return pixels.to(torch.float32).div_(255).reshape(*flat.shape, *self.input_shape)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A prepared data set, memory-mapped: images uint8 `[classes, per_class, H, W(, 3)]`."""
+
+    meta: dict
+    images: np.ndarray
+    originals: np.ndarray | None = None
+
+    def split(
+        self, part: str, device: str | torch.device = "cpu", split: str | None = None, rotations: int | None = None
+    ) -> ImageSplit:
+        """Load `train`, `val` or `test` of the named split (default: the data set's own) onto the device."""
+        split = split or self.meta["default_split"]
+        if split not in self.meta["splits"]:
+            raise ValueError(f"{self.meta['name']} has no split {split!r}; choose from {sorted(self.meta['splits'])}")
+        classes = self.meta["splits"][split][part]
+        rotations = self.meta["rotations"] if rotations is None else rotations
+        images = torch.from_numpy(np.ascontiguousarray(self.images[classes])).to(device)
+        images = images.unsqueeze(2) if images.ndim == 4 else images.permute(0, 1, 4, 2, 3).contiguous()
+        turned = [torch.rot90(images, k, dims=(3, 4)) for k in range(rotations)]
+        return ImageSplit(torch.cat(turned), self, part, list(classes), rotations)
+
+
+def load(name: str, root: Path | None = None) -> ImageData:
+    """Open a prepared data set. FileNotFoundError says how to prepare it."""
+    folder = (root or prepared_root()) / name
+    if not (folder / "meta.json").exists():
+        raise FileNotFoundError(f"{folder} is not prepared: run `python -m bench prepare {name}`")
+    originals = folder / "originals.npy"
+    return ImageData(
+        meta=json.loads((folder / "meta.json").read_text()),
+        images=np.load(folder / "images.npy", mmap_mode="r"),
+        originals=np.load(originals, mmap_mode="r") if originals.exists() else None,
+    )
+
+
+def write_prepared(
+    name: str, images: np.ndarray, meta: dict, originals: np.ndarray | None = None, root: Path | None = None
+) -> Path:
+    """Write a prepared data set; the folder appears whole or not at all. Returns the folder."""
+    root = root or prepared_root()
+    root.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
+    try:
+        np.save(temporary / "images.npy", images)
+        if originals is not None:
+            np.save(temporary / "originals.npy", originals)
+        (temporary / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
+        temporary.chmod(0o755)
+        shutil.rmtree(root / name, ignore_errors=True)
+        temporary.rename(root / name)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return root / name

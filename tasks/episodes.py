@@ -1,0 +1,140 @@
+"""Few-shot episodes: drawn on the device while training, frozen as index lists for validation and test."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.dataset import ImageSplit
+from tasks.seeds import numpy_generator
+
+
+@dataclass(frozen=True, eq=False)
+class Episodes:
+    """A batch of B tasks: support_x `[B, S, *x]`, support_y `[B, S]`, query_x `[B, Q, *x]`, query_y `[B, Q]`.
+
+    Classification: images float32 in [0, 1], labels int64 in [0, way). Regression: y is float `[B, S, d]`.
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    way: int
+
+    def __len__(self) -> int:
+        return len(self.support_x)
+
+
+def draw_distinct(total: int, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Ordered draws without replacement: int64 `[*shape, count]`, uniform over arrangements, no rejection, no host sync.
+
+    The i-th draw is a rank among the `total - i` values not drawn yet; it moves up by one for each smaller value
+    that is gone. With the drawn values sorted, that is the number of s_k with s_k - k <= rank.
+    """
+    if count > total:
+        raise ValueError(f"cannot draw {count} distinct values out of {total}")
+    device = generator.device
+    left = torch.arange(total, total - count, -1, device=device)
+    ranks = (torch.rand(*shape, count, generator=generator, device=device, dtype=torch.float64) * left).long()
+    order = torch.arange(count, device=device)
+    drawn = ranks[..., :1]
+    for i in range(1, count):
+        rank = ranks[..., i : i + 1]
+        gone = drawn.sort(dim=-1).values - order[:i]
+        drawn = torch.cat([drawn, rank + (gone <= rank).sum(-1, keepdim=True)], dim=-1)
+    return drawn
+
+
+class EpisodeSampler:
+    """Training episodes from a resident uint8 tensor; indices are drawn on the device by the sampler's own generator."""
+
+    def __init__(self, split: ImageSplit, generator: torch.Generator):
+        self.split, self.generator = split, generator
+        self.classes, self.per_class = split.images.shape[:2]
+
+    def sample(self, tasks: int, way: int, shot: int, query: int) -> Episodes:
+        """`tasks` episodes: fresh classes, label permutation, images and order of support and query for each."""
+        classes = draw_distinct(self.classes, way, (tasks,), self.generator)
+        images = draw_distinct(self.per_class, shot + query, (tasks, way), self.generator)
+        flat = classes.unsqueeze(-1) * self.per_class + images
+        labels = torch.arange(way, device=flat.device).view(1, way, 1).expand(tasks, way, shot + query)
+        support, support_y = self._shuffle(flat[..., :shot], labels[..., :shot])
+        query_ids, query_y = self._shuffle(flat[..., shot:], labels[..., shot:])
+        return Episodes(self.split.gather(support), support_y, self.split.gather(query_ids), query_y, way)
+
+    def _shuffle(self, flat: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        flat, labels = flat.flatten(1), labels.flatten(1)
+        noise = torch.rand(flat.shape, generator=self.generator, device=flat.device)
+        order = noise.argsort(dim=1, stable=True)
+        return flat.gather(1, order), labels.gather(1, order)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenEpisodes:
+    """Index lists that every algorithm, seed and device shares: that is what makes paired statistics possible.
+
+    support, support_y int64 `[T, S]`; query, query_y `[T, Q]`: flat image ids of an ImageSplit and labels.
+    """
+
+    support: np.ndarray
+    support_y: np.ndarray
+    query: np.ndarray
+    query_y: np.ndarray
+    way: int
+    shot: int
+
+    @classmethod
+    def draw(
+        cls, classes: int, per_class: int, tasks: int, way: int, shot: int, query: int, *axes: str | int
+    ) -> "FrozenEpisodes":
+        """A pure function of its arguments; episode t does not depend on how many follow it."""
+        if way > classes or shot + query > per_class:
+            raise ValueError(
+                f"{way}-way {shot}-shot episodes with {query} queries per class need {way} classes of {shot + query} "
+                f"images; this part has {classes} of {per_class}: lower way, shot or query"
+            )
+        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes)
+        rows = [cls._draw_one(generator, classes, per_class, way, shot, query) for _ in range(tasks)]
+        return cls(*(np.stack(column) for column in zip(*rows, strict=True)), way, shot)
+
+    @staticmethod
+    def _draw_one(generator, classes, per_class, way, shot, query):
+        chosen = generator.permutation(classes)[:way]
+        images = np.stack([generator.permutation(per_class)[: shot + query] for _ in chosen])
+        flat = chosen[:, None] * per_class + images
+        support, query_order = generator.permutation(way * shot), generator.permutation(way * query)
+        label = np.arange(way)
+        return (
+            flat[:, :shot].reshape(-1)[support],
+            label.repeat(shot)[support],
+            flat[:, shot:].reshape(-1)[query_order],
+            label.repeat(query)[query_order],
+        )
+
+    def __len__(self) -> int:
+        return len(self.support)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the index lists; stored with each result and checked before two results are compared."""
+        code = hashlib.sha256(f"{self.way}-way {self.shot}-shot".encode())
+        for array in (self.support, self.support_y, self.query, self.query_y):
+            code.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        return code.hexdigest()
+
+    def head(self, tasks: int) -> "FrozenEpisodes":
+        """The first `tasks` episodes."""
+        return FrozenEpisodes(
+            self.support[:tasks], self.support_y[:tasks], self.query[:tasks], self.query_y[:tasks], self.way, self.shot
+        )
+
+    def batch(self, split: ImageSplit, start: int, stop: int) -> Episodes:
+        """Episodes start..stop as images of `split`, on its device."""
+        support, support_y, query, query_y = (
+            torch.from_numpy(array[start:stop]).to(split.images.device)
+            for array in (self.support, self.support_y, self.query, self.query_y)
+        )
+        return Episodes(split.gather(support), support_y, split.gather(query), query_y, self.way)
