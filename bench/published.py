@@ -1,0 +1,46 @@
+"""Published results beside ours: `data/published.csv`, one row per value as printed in the literature."""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "published.csv"
+MODE_OF = {"yes": "transductive", "no": "inductive", "unknown": "unknown"}
+MEASURES = {"accuracy", "mse"}
+
+
+@cache
+def load_published(path: Path = PUBLISHED) -> pd.DataFrame:
+    """Every published row, with the evaluation mode ("inductive", "transductive" or "unknown") in column `mode`.
+
+    accuracy and ci95 are fractions where metric = "accuracy", squared errors where metric = "mse".
+    Raises ValueError naming the file and the value when a column holds an unknown word.
+    """
+    rows = pd.read_csv(path, dtype={"headline": bool})
+    for column, allowed in (("transductive", set(MODE_OF)), ("metric", MEASURES)):
+        unknown = set(rows[column]) - allowed
+        if unknown:
+            raise ValueError(f"{path}: column {column} holds {sorted(unknown)}; allowed: {sorted(allowed)}")
+    return rows.assign(mode=rows["transductive"].map(MODE_OF))
+
+
+def published(
+    algorithm: str, dataset: str, way: int, shot: int, mode: str | None = None, path: Path = PUBLISHED
+) -> pd.Series | None:
+    """The headline value of the literature for one setting, or None.
+
+    With a mode, the row of that mode, otherwise the row whose mode the paper leaves open; without one, the first.
+    """
+    rows = load_published(path)
+    hit = rows[
+        rows["headline"]
+        & rows["algorithm"].eq(algorithm)
+        & rows["dataset"].eq(dataset)
+        & rows["way"].eq(way)
+        & rows["shot"].eq(shot)
+    ]
+    if mode is not None:
+        exact = hit[hit["mode"].eq(mode)]
+        hit = exact if len(exact) else hit[hit["mode"].eq("unknown")]
+    return None if hit.empty else hit.iloc[0]

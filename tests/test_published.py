@@ -1,0 +1,77 @@
+"""Sanity rules of data/published.csv: a typing error there would put a wrong number beside ours."""
+
+import re
+
+import pytest
+
+from bench.published import load_published, published
+
+# Stems of the algorithms the project compares (issues 2 to 5); a row for anything else would never be shown.
+STEMS = set(
+    "lstm ntm mann metanet snail meta_lstm maml fomaml reptile alpaca metaopt_svm metaopt_ridge sca anil mamlpp "
+    "siamese matching matching_fce relation protonet pixel_nn finetune cosine_finetune scratch".split()
+)
+KEY = ["algorithm", "dataset", "way", "shot", "mode"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return load_published()
+
+
+def test_names_and_settings_are_ours(rows):
+    assert set(rows["algorithm"]) <= STEMS
+    assert set(rows["dataset"]) == {"omniglot", "miniimagenet", "sinusoid"}
+    assert set(rows["confidence"]) == {"high"}
+    assert rows["way"].between(1, 20).all() and rows["shot"].between(1, 10).all()
+    assert (rows["way"].eq(1) == rows["metric"].eq("mse")).all(), "one 'way' means regression"
+
+
+def test_values_are_fractions_above_chance(rows):
+    accuracy = rows[rows["metric"].eq("accuracy")]
+    assert accuracy["accuracy"].between(0, 1).all()
+    assert (accuracy["accuracy"] > 1 / accuracy["way"]).all()
+    assert accuracy["ci95"].dropna().between(0.0001, 0.03).all(), "an interval in percent would be 100 times wider"
+    assert rows.loc[rows["metric"].eq("mse"), "accuracy"].between(0.05, 10).all()
+
+
+def test_one_headline_per_setting_and_mode(rows):
+    headline = rows[rows["headline"]]
+    assert not headline.duplicated(KEY).any(), headline[headline.duplicated(KEY, keep=False)][KEY].to_string()
+    assert not rows.duplicated([*KEY, "variant", "backbone", "source_paper", "accuracy"]).any()
+
+
+def test_more_shots_never_hurt_in_the_headlines(rows):
+    """Within one paper and mode, 5-shot is above 1-shot and 5-way above 20-way; a swapped pair breaks this."""
+    accuracy = rows[rows["headline"] & rows["metric"].eq("accuracy")]
+    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "way"]):
+        assert group.sort_values("shot")["accuracy"].is_monotonic_increasing
+    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "shot"]):
+        assert group.sort_values("way")["accuracy"].is_monotonic_decreasing
+
+
+def test_every_row_names_its_source(rows):
+    assert rows["source_paper"].map(lambda s: bool(re.search(r"\b(19|20)\d\d\b", s))).all()
+    assert rows["source_table"].notna().all() and rows["variant"].notna().all()
+
+
+def test_known_values():
+    """Spot checks against numbers everybody quotes: catches a shifted column."""
+    assert published("protonet", "omniglot", 5, 1)["accuracy"] == 0.988
+    assert published("maml", "miniimagenet", 5, 1)["ci95"] == 0.0184
+    assert published("reptile", "omniglot", 5, 1, "inductive")["accuracy"] == 0.9539
+    assert published("reptile", "omniglot", 5, 1, "transductive")["accuracy"] == 0.9768
+
+
+def test_mode_must_match_unless_the_paper_leaves_it_open():
+    assert published("maml", "omniglot", 5, 1, "inductive") is None
+    assert published("matching", "omniglot", 5, 1, "inductive")["mode"] == "unknown"
+    assert published("protonet", "glyphs", 5, 1) is None
+
+
+def test_an_unknown_word_is_an_error(tmp_path):
+    bad = tmp_path / "published.csv"
+    text = "algorithm,dataset,way,shot,accuracy,ci95,metric,transductive,headline\nmaml,omniglot,5,1,0.9,,accuracy,maybe,True\n"
+    bad.write_text(text)
+    with pytest.raises(ValueError, match=r"published.csv: column transductive holds \['maybe'\]"):
+        load_published(bad)
