@@ -1,0 +1,260 @@
+"""The files of a run's folder: their schema, checked when they are written and again when they are read.
+
+A run's folder holds `run.json` and `history.parquet` (written by training), `test.json` and `episodes.parquet`
+(written by testing). Every writer is atomic and deterministic: the same content gives the same bytes.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CONDITION_COLUMNS = ["shift", "severity", "value", "scope", "mode", "test_way", "test_shot", "test_steps"]
+EPISODE_COLUMNS = {
+    "shift": "str",
+    "severity": "int16",
+    "value": "float64",
+    "scope": "str",
+    "mode": "str",
+    "test_way": "int16",
+    "test_shot": "int16",
+    "test_steps": "int16",
+    "episode": "int32",
+    "accuracy": "float32",
+    "nll": "float32",
+    "brier": "float32",
+    "confidence": "float32",
+    "mse": "float32",
+}
+HISTORY_COLUMNS = {
+    "step": "int64",
+    "tasks": "int64",
+    "seconds": "float64",
+    "loss": "float64",
+    "train_accuracy": "float64",
+    "val_accuracy": "float64",
+    "val_low": "float64",
+    "val_high": "float64",
+    "learning_rate": "float64",
+}
+METRICS = {"classification": "accuracy", "regression": "mse"}
+_RANGES = {"accuracy": (0, 1), "confidence": (0, 1), "brier": (0, 2), "nll": (0, np.inf), "mse": (0, np.inf)}
+_CHOICES = {"scope": {"clean", "task", "query"}, "mode": {"inductive", "transductive"}}
+_MEASURES = {"classification": ["accuracy", "nll", "brier", "confidence"], "regression": ["mse"]}
+
+_COUNT = {"type": "integer", "minimum": 0}
+_AMOUNT = {"type": ["number", "null"], "minimum": 0}
+_TEXT = {"type": "string"}
+
+
+def _record(properties: dict, optional: Iterable[str] = ()) -> dict:
+    return {"type": "object", "properties": properties, "required": sorted(set(properties) - set(optional))}
+
+
+RUN_SCHEMA = _record(
+    {
+        "status": {"enum": ["ok", "diverged", "untrained"]},
+        "reason": {"type": ["string", "null"]},
+        **{key: _TEXT for key in ("study", "dataset", "algorithm", "title", "family", "citation")},
+        **{key: _COUNT for key in ("way", "shot", "seed")},
+        "paper_mode": {"enum": ["inductive", "transductive"]},
+        "task_kind": {"enum": list(METRICS)},
+        "hyper_parameters": {"type": "object"},
+        "training": _record(
+            {
+                **{key: _COUNT for key in ("steps", "tasks", "parameters")},
+                **{key: _AMOUNT for key in ("seconds", "cpu_seconds", "tasks_per_second", "peak_memory_mb")},
+                "best_step": {"type": ["integer", "null"]},
+                "best_val_accuracy": {"type": ["number", "null"]},
+                "published_tasks": {"type": ["integer", "null"]},
+                "budget_share": _AMOUNT,
+            },
+        ),
+        "data": {"type": "object"},
+        "provenance": {"type": "object"},
+    }
+)
+TEST_SCHEMA = _record(
+    {
+        "seconds": _AMOUNT,
+        "adapt_ms_per_task": _AMOUNT,
+        "episodes": {"type": "object", "additionalProperties": _TEXT},
+        "conditions": _COUNT,
+        "peak_memory_mb": _AMOUNT,
+        "provenance": {"type": "object"},
+    },
+    optional=["peak_memory_mb", "provenance"],
+)
+
+
+class ResultError(ValueError):
+    """A result file that breaks its schema; the message names the file, the key, the value and the remedy."""
+
+
+def atomic_write(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a file beside `path`, then rename it: readers see the old content or the new, never half."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    return atomic_write(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def write_parquet(path: Path, frame: pd.DataFrame) -> Path:
+    """Write without index, zstd-compressed; no time stamp enters the file, so equal frames give equal bytes."""
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    return atomic_write(
+        path, lambda part: pq.write_table(table, part, compression="zstd", compression_level=9)
+    )
+
+
+def _typed(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    missing, unknown = sorted(set(columns) - set(frame)), sorted(set(frame) - set(columns))
+    if missing or unknown:
+        raise ResultError(
+            f"{path}: missing columns {missing}, unknown columns {unknown}; expected {list(columns)}"
+        )
+    try:
+        return frame[list(columns)].astype(
+            {c: object if kind == "str" else kind for c, kind in columns.items()}
+        )
+    except (TypeError, ValueError) as error:
+        raise ResultError(f"{path}: a column has the wrong type ({error}); expected {columns}") from error
+
+
+def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
+    """The frame with fixed types, columns and row order; raises ResultError naming the offending rows."""
+    frame = _typed(path, frame, EPISODE_COLUMNS)
+    for column, allowed in _CHOICES.items():
+        odd = sorted(set(frame[column].unique()) - allowed)
+        if odd:
+            raise ResultError(f"{path}: {column} = {odd[0]!r} is not one of {sorted(allowed)}")
+    for column in _MEASURES[task_kind]:
+        low, high = _RANGES[column]
+        values = frame[column].to_numpy()
+        bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= high)))
+        if len(bad):
+            row = frame.iloc[bad[0]]
+            where = {key: row[key] for key in [*CONDITION_COLUMNS, "episode"]}
+            raise ResultError(
+                f"{path}: {column} = {values[bad[0]]} is outside [{low}, {high}] at {where} ({len(bad)} such rows); "
+                "a run that gives no finite prediction is to be recorded as diverged"
+            )
+    order = [*CONDITION_COLUMNS, "episode"]
+    frame = frame.sort_values(order, kind="stable", ignore_index=True)
+    twice = frame.duplicated(order)
+    if twice.any():
+        raise ResultError(
+            f"{path}: the same condition and episode twice: {frame.loc[twice, order].iloc[0].to_dict()}"
+        )
+    return frame
+
+
+def write_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
+    """Write the per-episode results of a run, one row per condition and episode (`EPISODE_COLUMNS`).
+
+    Accuracy, confidence in [0, 1], Brier score in [0, 2], nll and mse >= 0; the measures of the task kind must be
+    finite, those of the other kind are NaN. A diverged run writes a frame of zero rows.
+    """
+    return write_parquet(path, check_episodes(Path(path), frame, task_kind))
+
+
+def write_history(path: Path, frame: pd.DataFrame) -> Path:
+    """Write a training's history, one row per validation (`HISTORY_COLUMNS`), steps increasing."""
+    frame = _typed(path, frame, HISTORY_COLUMNS)
+    if not frame["step"].is_monotonic_increasing:
+        raise ResultError(
+            f"{path}: the steps of a history must increase, got {frame['step'].tolist()[:10]}..."
+        )
+    return write_parquet(path, frame)
+
+
+def _checked(path: Path, record: dict, schema: dict) -> dict:
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(record))
+    if error:
+        key = ".".join(map(str, error.absolute_path)) or "(top level)"
+        raise ResultError(f"{path}: {key}: {error.message}; delete the run's folder and run it again")
+    return record
+
+
+def write_run(path: Path, record: dict) -> Path:
+    """Write run.json: identity, resolved hyper-parameters, training cost, provenance (`RUN_SCHEMA`)."""
+    return write_text(path, json.dumps(_checked(path, record, RUN_SCHEMA), indent=1, allow_nan=False) + "\n")
+
+
+def write_test(path: Path, record: dict) -> Path:
+    """Write test.json: seconds, latency and the digests of the frozen episodes (`TEST_SCHEMA`)."""
+    return write_text(path, json.dumps(_checked(path, record, TEST_SCHEMA), indent=1, allow_nan=False) + "\n")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run's folder holds; a part that is not there yet is None."""
+
+    folder: Path
+    run: dict | None
+    test: dict | None
+
+    @property
+    def status(self) -> str:
+        """ok, untrained, diverged (see run.json); missing: not trained yet; untested: trained, not tested yet."""
+        if self.run is None:
+            return "missing"
+        tested = self.test is not None and (self.folder / "episodes.parquet").exists()
+        return self.run["status"] if tested or self.run["status"] == "diverged" else "untested"
+
+    @property
+    def metric(self) -> str:
+        return METRICS[self.run["task_kind"]]
+
+    def history(self) -> pd.DataFrame:
+        """The learning curve, one row per validation; zero rows when nothing was trained."""
+        path = self.folder / "history.parquet"
+        frame = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        return _typed(path, frame, HISTORY_COLUMNS)
+
+    def episodes(self) -> pd.DataFrame:
+        """The per-episode results, checked again: a file may have been edited or truncated since."""
+        path = self.folder / "episodes.parquet"
+        try:
+            frame = pd.read_parquet(path)
+        except (OSError, pa.ArrowException) as error:
+            raise ResultError(
+                f"{path}: not readable as parquet ({error}); delete it and test the run again"
+            ) from error
+        return check_episodes(path, frame, self.run["task_kind"])
+
+
+def _read_json(path: Path, schema: dict) -> dict | None:
+    if not path.exists():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultError(
+            f"{path}: not valid JSON ({error}); delete the file and run the stage again"
+        ) from error
+    return _checked(path, record, schema)
+
+
+def read_run(folder: Path) -> RunResult:
+    """Read a run's folder; a folder that does not exist is a run that is missing, not an error."""
+    folder = Path(folder)
+    return RunResult(
+        folder, _read_json(folder / "run.json", RUN_SCHEMA), _read_json(folder / "test.json", TEST_SCHEMA)
+    )

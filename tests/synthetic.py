@@ -1,0 +1,248 @@
+"""Synthetic studies: run folders in the real formats, filled with plausible numbers, without any training."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from bench import results
+from tasks.seeds import numpy_generator
+
+# title, family, paper mode, tested in both modes, skill (logit of the clean 5-way 1-shot accuracy), loss per severity
+FACTS = {
+    "pixel_nn": ("Pixel nearest neighbour", "baseline", "inductive", False, -0.3, 0.30),
+    "protonet": ("Prototypical networks", "metric-based", "inductive", True, 2.2, 0.35),
+    "matching": ("Matching networks", "metric-based", "inductive", True, 2.0, 0.36),
+    "maml": ("MAML", "optimization-based", "transductive", True, 2.0, 0.25),
+    "fomaml": ("First-order MAML", "optimization-based", "transductive", True, 1.8, 0.26),
+    "reptile": ("Reptile", "optimization-based", "transductive", True, 1.7, 0.27),
+    "snail": ("SNAIL", "model-based", "inductive", True, 2.1, 0.60),
+    "lstm": ("LSTM learner", "model-based", "inductive", False, 1.2, 0.55),
+}
+ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
+SHIFTS = {"smear": (1, 3, 5), "shear": (1, 3, 5)}
+PARAMETERS = 111_936
+
+
+def make_study(
+    root: Path,
+    name: str = "synthetic",
+    algorithms: Iterable[str] = ALGORITHMS,
+    datasets: Mapping[str, Mapping] | None = None,
+    seeds: Iterable[int] = (0, 1),
+    shifts: Mapping[str, Iterable[int]] = SHIFTS,
+    scopes: Iterable[str] = ("task", "query"),
+    episodes: int = 200,
+    shift_episodes: int = 100,
+    diverged: Iterable[str] = (),
+    missing: Iterable[str] = (),
+    untested: Iterable[str] = (),
+) -> Path:
+    """Write `root/config/<name>.yaml` and its run folders below `root/results`; returns the path of the YAML.
+
+    `diverged`, `missing`, `untested`: names of runs, such as "glyphs/5way_1shot/maml/seed1".
+    Set the environment variable RESULTS_ROOT to `root/results` before reading the study with `bench`.
+    A data set called sinusoid holds regression results.
+    """
+    datasets = datasets or {"glyphs": {"ways": [5], "shots": [1, 5]}}
+    study = {
+        "study": name,
+        "title": f"Synthetic study {name}",
+        "seed": 0,
+        "datasets": {key: dict(value) for key, value in datasets.items()},
+        "algorithms": list(algorithms),
+        "seeds": list(seeds),
+        "train": {
+            "minutes": 1.0,
+            "validate_every": 50,
+            "validation_episodes": 100,
+            "threads": 1,
+            "device": "cpu",
+        },
+        "test": {"episodes": episodes, "query": 15, "modes": ["inductive", "transductive"]},
+        "shifts": {
+            "scopes": list(scopes),
+            "episodes": shift_episodes,
+            "severities": {key: list(value) for key, value in shifts.items()},
+        },
+    }
+    path = root / "config" / f"{name}.yaml"
+    results.write_text(path, yaml.safe_dump(study, sort_keys=False))
+    for dataset, setting in datasets.items():
+        for way, shot in [(way, shot) for way in setting.get("ways", [1]) for shot in setting["shots"]]:
+            for algorithm, seed in [(algorithm, seed) for algorithm in algorithms for seed in seeds]:
+                run = f"{dataset}/{way}way_{shot}shot/{algorithm}/seed{seed}"
+                if run not in missing:
+                    status = (
+                        "diverged" if run in diverged else "untrained" if algorithm == "pixel_nn" else "ok"
+                    )
+                    folder = root / "results" / name / run
+                    _write_run(
+                        folder, study, (dataset, way, shot, algorithm, seed), status, run not in untested
+                    )
+    return path
+
+
+def _write_run(folder: Path, study: dict, key: tuple, status: str, tested: bool) -> None:
+    kind = "regression" if key[0] == "sinusoid" else "classification"
+    history = _history(key, status)
+    results.write_history(folder / "history.parquet", history)
+    results.write_run(folder / "run.json", _run_record(study, key, status, kind, history))
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    if tested:
+        frame = _episodes(study, key, kind)
+        frame = frame.iloc[:0] if status == "diverged" else frame
+        results.write_episodes(folder / "episodes.parquet", frame, kind)
+        results.write_test(folder / "test.json", _test_record(study, key, frame))
+
+
+def _history(key: tuple, status: str) -> pd.DataFrame:
+    """A saturating curve with noise, twelve validations; none for a learner without training."""
+    draw = numpy_generator("history", *key)
+    steps = np.arange(50, 650, 50) if status != "untrained" else np.arange(0)
+    progress = 1 - np.exp(-steps / 150)
+    accuracy = np.clip(0.2 + 0.7 * progress + draw.normal(0, 0.01, len(steps)), 0, 1)
+    loss = 1.6 * (1 - progress) + 0.2
+    return pd.DataFrame(
+        {
+            "step": steps,
+            "tasks": steps * 16,
+            "seconds": steps * 0.1,
+            "loss": np.where(steps == 600, np.nan, loss) if status == "diverged" else loss,
+            "train_accuracy": accuracy + 0.01 * (accuracy < 0.99),
+            "val_accuracy": accuracy,
+            "val_low": np.clip(accuracy - 0.015, 0, 1),
+            "val_high": np.clip(accuracy + 0.015, 0, 1),
+            "learning_rate": np.full(len(steps), 1e-3),
+        }
+    )
+
+
+def _run_record(study: dict, key: tuple, status: str, kind: str, history: pd.DataFrame) -> dict:
+    dataset, way, shot, algorithm, seed = key
+    title, family, mode, _, _, _ = FACTS[algorithm]
+    trained = len(history) > 0
+    best = history.loc[history["val_accuracy"].idxmax()] if trained else None
+    return {
+        "status": status,
+        "reason": "the loss was not finite at step 600" if status == "diverged" else None,
+        "study": study["study"],
+        "dataset": dataset,
+        "way": way,
+        "shot": shot,
+        "algorithm": algorithm,
+        "seed": seed,
+        "title": title,
+        "family": family,
+        "citation": f"A. Author et al. {title}. 2017.",
+        "paper_mode": mode,
+        "task_kind": kind,
+        "split": "default",
+        "hyper_parameters": {
+            "learning_rate": 1e-3,
+            "meta_batch": 16,
+            "train_way": way,
+            "train_shot": shot,
+            "train_query": 5,
+        },
+        "training": {
+            "steps": 600 if trained else 0,
+            "tasks": 9600 if trained else 0,
+            "seconds": 60.0 if trained else 0.0,
+            "cpu_seconds": 58.5 if trained else 0.0,
+            "tasks_per_second": 160.0 if trained else None,
+            "peak_memory_mb": 512.0,
+            "best_step": int(best["step"]) if trained else None,
+            "best_val_accuracy": float(best["val_accuracy"]) if trained else None,
+            "parameters": PARAMETERS if trained else 0,
+            "published_tasks": 1_920_000 if trained else None,
+            "budget_share": 0.005 if trained else None,
+        },
+        "data": {"digest": "5" * 64, "split": "default"},
+        "provenance": {
+            "git_commit": "0" * 40,
+            "git_dirty": False,
+            "python": "3.11.9",
+            "torch": "2.13.0",
+            "platform": "Linux",
+            "cpu": "a synthetic processor",
+            "gpu": None,
+            "device": "cpu",
+            "threads": 1,
+            "started": "2025-01-01T00:00:00+00:00",
+            "finished": "2025-01-01T00:01:00+00:00",
+        },
+    }
+
+
+def _test_record(study: dict, key: tuple, frame: pd.DataFrame) -> dict:
+    dataset, way, shot, _, _ = key
+    return {
+        "seconds": 12.0,
+        "adapt_ms_per_task": 1.5,
+        "episodes": {f"{way}way_{shot}shot": f"{dataset}-{way}-{shot}-{study['seed']}"},
+        "conditions": int(frame[results.CONDITION_COLUMNS].drop_duplicates().shape[0]),
+        "peak_memory_mb": 600.0,
+        "provenance": {"device": "cpu", "threads": 1},
+    }
+
+
+def _episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
+    both_modes = FACTS[key[3]][3] and kind == "classification"
+    frames = []
+    for mode in ("inductive", "transductive") if both_modes else ("inductive",):
+        frames.append(_condition(study, key, kind, ("none", 0, "clean", mode), study["test"]["episodes"]))
+        for shift, severities in study["shifts"]["severities"].items():
+            for severity in severities:
+                for scope in study["shifts"]["scopes"]:
+                    condition = (shift, severity, scope, mode)
+                    frames.append(_condition(study, key, kind, condition, study["shifts"]["episodes"]))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _condition(study: dict, key: tuple, kind: str, condition: tuple, count: int) -> pd.DataFrame:
+    """Crossed effects as in reality: episodes are shared by all runs of a setting, seeds by all episodes of a run."""
+    dataset, way, shot, algorithm, _ = key
+    shift, severity, scope, mode = condition
+    _, _, _, _, skill, loss = FACTS[algorithm]
+    draw = numpy_generator("cell", *key, *condition)
+    difficulty = numpy_generator("episodes", dataset, way, shot).normal(0, 0.4, count)
+    logit = (
+        skill
+        + 0.4 * np.log(shot)
+        - 0.5 * np.log(way / 5)
+        - loss * severity * (1.3 if scope == "query" else 1)
+    )
+    logit += numpy_generator("run", *key).normal(0, 0.08) + 0.1 * (mode == "transductive")
+    chance = 1 / max(way, 2)
+    expected = chance + (1 - chance) / (1 + np.exp(-(logit + difficulty + draw.normal(0, 0.2, count))))
+    queries = way * study["test"]["query"]
+    accuracy = draw.binomial(queries, expected) / queries
+    nan = np.full(count, np.nan)
+    measures = {
+        "accuracy": accuracy,
+        "nll": -np.log(expected),
+        "brier": 2 * (1 - expected) * 0.8,
+        "confidence": np.clip(expected + 0.03, 0, 1),
+        "mse": nan,
+    }
+    if kind == "regression":
+        measures = {name: nan for name in measures} | {
+            "mse": np.exp(-skill + 0.4 * severity + 0.3 * difficulty)
+        }
+    return pd.DataFrame(
+        {
+            "shift": shift,
+            "severity": severity,
+            "value": 0.1 * severity,
+            "scope": scope,
+            "mode": mode,
+            "test_way": way,
+            "test_shot": shot,
+            "test_steps": -1,
+            "episode": np.arange(count),
+            **measures,
+        }
+    )
