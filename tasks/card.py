@@ -1,0 +1,152 @@
+"""The data card: what a prepared data set holds, for people (card.md, sheet.png) and programs (card.json)."""
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tasks.images import content_digest
+
+SHEET_CLASSES = 12
+SHEET_IMAGES = 16
+LISTED_DUPLICATES = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What a data set's `build` hands over: arrays and meta as in `tasks.dataset`, `arrays` = further .npz files."""
+
+    images: np.ndarray
+    meta: dict
+    originals: np.ndarray | None = None
+    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+
+def prepared_digest(images: np.ndarray, class_names: list[str]) -> str:
+    """sha256 of what learners see: class names and uint8 images, in order."""
+    return content_digest(zip(class_names, images, strict=True))
+
+
+def duplicates(images: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Groups of identical images as (class, image) indices."""
+    groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+    for c, image in np.ndindex(*images.shape[:2]):
+        groups[hashlib.blake2b(np.ascontiguousarray(images[c, image]).data, digest_size=16).digest()].append(
+            (c, image)
+        )
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _audit(built: Built) -> dict:
+    """Identical images, compared at the highest resolution there is: in total and, per split, across its parts."""
+    meta = built.meta
+    groups = duplicates(built.images if built.originals is None else built.originals)
+    crossing = {}
+    for split, parts in meta["splits"].items():
+        part_of = {c: part for part, classes in parts.items() for c in classes}
+        pairs = [
+            {
+                "parts": sorted({part_of[a], part_of[b]}),
+                "images": [[meta["class_names"][c], i] for c, i in ((a, i), (b, j))],
+            }
+            for group in groups
+            for k, (a, i) in enumerate(group)
+            for b, j in group[k + 1 :]
+            if a in part_of and b in part_of and part_of[a] != part_of[b]
+        ]
+        crossing[split] = {"pairs": len(pairs), "listed": pairs[:LISTED_DUPLICATES]}
+    return {"groups": len(groups), "across_parts": crossing}
+
+
+def make_card(built: Built) -> dict:
+    """Counts, digest, duplicate audit, origin: the content of card.json."""
+    meta, shape = built.meta, built.images.shape
+    parts = {
+        split: {
+            part: {"classes": len(classes), "groups": len({meta["groups"][c] for c in classes})}
+            for part, classes in members.items()
+        }
+        for split, members in meta["splits"].items()
+    }
+    return {
+        "name": meta["name"],
+        "classes": shape[0],
+        "images_per_class": shape[1],
+        "image_shape": list(shape[2:]),
+        "groups": len(set(meta["groups"])),
+        "splits": parts,
+        "default_split": meta["default_split"],
+        "rotations": meta["rotations"],
+        "mean": meta["mean"],
+        "std": meta["std"],
+        "pixel_mean": round(float(built.images[:, :: max(1, shape[1] // 20)].mean()) / 255, 4),
+        "digest": meta["digest"],
+        "duplicates": _audit(built),
+        **{key: meta[key] for key in ("source", "licence", "citation")},
+        "notes": meta.get("notes", []),
+        "extra_files": sorted(built.arrays),
+    }
+
+
+def to_markdown(card: dict) -> str:
+    """card.md; also what `bench prepare` prints."""
+    size = "x".join(map(str, card["image_shape"]))
+    lines = [
+        f"# {card['name']}",
+        "",
+        f"{card['classes']} classes x {card['images_per_class']} images, {size}, {card['groups']} groups"
+        + (
+            f"; rotations by 90 degrees make {card['rotations']} times as many classes"
+            if card["rotations"] > 1
+            else ""
+        ),
+        "",
+        "| split | part | classes | groups |",
+        "|---|---|---|---|",
+    ]
+    for split, parts in card["splits"].items():
+        default = " (default)" if split == card["default_split"] else ""
+        lines += [f"| {split}{default} | {p} | {n['classes']} | {n['groups']} |" for p, n in parts.items()]
+    crossing = card["duplicates"]["across_parts"]
+    lines += [
+        "",
+        f"- digest: {card['digest']}",
+        f"- per-channel mean {card['mean']}, std {card['std']} (0 and 1: pixels are used as they are)",
+        f"- identical images: {card['duplicates']['groups']} groups; pairs across train, val and test: "
+        + ", ".join(f"{found['pairs']} ({split})" for split, found in crossing.items()),
+        *(
+            f"  - {pair['parts']}: {pair['images']}"
+            for found in crossing.values()
+            for pair in found["listed"]
+        ),
+        f"- source: {card['source']}",
+        f"- licence: {card['licence']}",
+        f"- citation: {card['citation']}",
+        *(f"- {note}" for note in card["notes"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def draw_sheet(images: np.ndarray, path: Path) -> None:
+    """A picture of evenly spaced classes (rows) and their first images (columns)."""
+    classes = np.linspace(0, len(images) - 1, min(SHEET_CLASSES, len(images))).astype(int)
+    rows = [np.concatenate([_framed(image) for image in images[c][:SHEET_IMAGES]], axis=1) for c in classes]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(path, optimize=True)
+
+
+def _framed(image: np.ndarray) -> np.ndarray:
+    # Drawings are shown as on paper, dark on white.
+    shown = image if image.ndim == 3 else 255 - image
+    return np.pad(shown, [(1, 1), (1, 1)] + [(0, 0)] * (shown.ndim - 2), constant_values=200)
+
+
+def write_card(built: Built, folder: Path) -> None:
+    """Write card.json, card.md and sheet.png into the folder."""
+    card = make_card(built)
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    (folder / "card.md").write_text(to_markdown(card))
+    draw_sheet(built.images, folder / "sheet.png")

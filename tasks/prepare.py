@@ -1,0 +1,76 @@
+"""From sources to the prepared form: dispatch by name, whole or not at all, safe when two processes prepare the same set."""
+
+import contextlib
+import fcntl
+import importlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tasks.card import Built, prepared_digest, write_card
+from tasks.dataset import ImageData, load, prepared_root, write_prepared
+
+NAMES = ("glyphs", "omniglot", "miniimagenet")
+TORCHMETA = "torchmeta:"
+
+
+def disk_name(name: str) -> str:
+    """Folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the known names."""
+    if name in NAMES or (name.startswith(TORCHMETA) and name.removeprefix(TORCHMETA).isidentifier()):
+        return name.replace(":", "_")
+    raise ValueError(
+        f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TORCHMETA}<name> (e.g. {TORCHMETA}cifar_fs)"
+    )
+
+
+def is_prepared(name: str, root: Path | None = None) -> bool:
+    return ((root or prepared_root()) / disk_name(name) / "meta.json").exists()
+
+
+def prepare(name: str, root: Path | None = None, force: bool = False) -> ImageData:
+    """Prepare a data set unless it already is (or `force`), and open it.
+
+    ValueError: unknown name. DataError: no good source file; the message says where to put one.
+    """
+    root = root or prepared_root()
+    folder = root / disk_name(name)
+    with _locked(root / f".{folder.name}.lock"):
+        if force or not is_prepared(name, root):
+            _prepare(name, folder)
+    return load(folder.name, root)
+
+
+def _prepare(name: str, folder: Path) -> None:
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        built = _build(name, stage)
+        built.meta["name"] = folder.name
+        built.meta.setdefault("digest", prepared_digest(built.images, built.meta["class_names"]))
+        made = write_prepared(folder.name, built.images, built.meta, built.originals, root=stage)
+        for file, arrays in built.arrays.items():
+            np.savez_compressed(made / file, **arrays)
+        write_card(built, made)
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _build(name: str, scratch: Path) -> Built:
+    if name == "glyphs":
+        return Built(*importlib.import_module("tasks.glyphs").build())
+    if name.startswith(TORCHMETA):
+        return importlib.import_module("tasks.torchmeta_adapter").build(name.removeprefix(TORCHMETA), scratch)
+    return importlib.import_module(f"tasks.{name}").build(scratch)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock; a second process waits here and then finds the work done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
