@@ -63,28 +63,27 @@ def extract_zip(path: Path, folder: Path) -> None:
         target.write_bytes(data)
 
 
-def read_tar(path: Path, nested: Callable[[str], bool]) -> Iterator[tuple[str, tarfile.TarFile]]:
-    """Tars inside a tar that `nested(name)` accepts, one at a time, in stored order: nothing is unpacked to disk.
+def read_nested_tar(
+    path: Path, wanted: Callable[[str], bool], pick: Callable[[str, list[str]], list[str]]
+) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """Files out of tars inside a tar, streamed: nothing is unpacked to disk.
 
-    DataError: not a tar, truncated, climbing or linked member.
+    For each inner tar that `wanted(its name)` accepts, yields its name and the (name, bytes) that `pick(its name, its
+    files)` asks for, in that order. DataError: not a tar, truncated, climbing or linked member.
     """
     try:
         with tarfile.open(path, "r:") as outer:
             for member in outer:
-                if nested(member.name):
+                if wanted(member.name):
                     _check_member(path, member.name, 0, not member.isreg())
                     with tarfile.open(fileobj=outer.extractfile(member), mode="r:") as inner:
-                        yield member.name, inner
+                        files = {file.name: file for file in inner.getmembers() if not file.isdir()}
+                        for file in files.values():
+                            _check_member(path, file.name, file.size, not file.isreg())
+                        names = pick(member.name, list(files))
+                        yield member.name, [(name, inner.extractfile(files[name]).read()) for name in names]
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{path}: {describe(path)}, not a complete tar ({error})") from error
-
-
-def tar_files(path: Path, archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """The checked regular files of an open tar, in stored order."""
-    members = [member for member in archive.getmembers() if not member.isdir()]
-    for member in members:
-        _check_member(path, member.name, member.size, not member.isreg())
-    return members
 
 
 def describe(path: Path) -> str:

@@ -13,6 +13,7 @@ from tasks.images import content_digest
 
 SHEET_CLASSES = 12
 SHEET_IMAGES = 16
+SHEET_SIDE = 42  # pixels of one picture at most: keeps the sheet small enough for a report
 LISTED_DUPLICATES = 20
 
 
@@ -62,12 +63,16 @@ def _audit(built: Built) -> dict:
     return {"groups": len(groups), "across_parts": crossing}
 
 
+def _count(groups: set[str]) -> int:
+    return len(groups - {""})
+
+
 def make_card(built: Built) -> dict:
     """Counts, digest, duplicate audit, origin: the content of card.json."""
     meta, shape = built.meta, built.images.shape
     parts = {
         split: {
-            part: {"classes": len(classes), "groups": len({meta["groups"][c] for c in classes})}
+            part: {"classes": len(classes), "groups": _count({meta["groups"][c] for c in classes})}
             for part, classes in members.items()
         }
         for split, members in meta["splits"].items()
@@ -77,7 +82,7 @@ def make_card(built: Built) -> dict:
         "classes": shape[0],
         "images_per_class": shape[1],
         "image_shape": list(shape[2:]),
-        "groups": len(set(meta["groups"])),
+        "groups": _count(set(meta["groups"])),
         "splits": parts,
         "default_split": meta["default_split"],
         "rotations": meta["rotations"],
@@ -98,7 +103,8 @@ def to_markdown(card: dict) -> str:
     lines = [
         f"# {card['name']}",
         "",
-        f"{card['classes']} classes x {card['images_per_class']} images, {size}, {card['groups']} groups"
+        f"{card['classes']} classes x {card['images_per_class']} images, {size}"
+        + (f", {card['groups']} alphabets or scripts" if card["groups"] else "")
         + (
             f"; rotations by 90 degrees make {card['rotations']} times as many classes"
             if card["rotations"] > 1
@@ -110,12 +116,12 @@ def to_markdown(card: dict) -> str:
     ]
     for split, parts in card["splits"].items():
         default = " (default)" if split == card["default_split"] else ""
-        lines += [f"| {split}{default} | {p} | {n['classes']} | {n['groups']} |" for p, n in parts.items()]
+        lines += [f"| {split}{default} | {p} | {n['classes']} | {n['groups'] or '-'} |" for p, n in parts.items()]
     crossing = card["duplicates"]["across_parts"]
     lines += [
         "",
         f"- digest: {card['digest']}",
-        f"- per-channel mean {card['mean']}, std {card['std']} (0 and 1: pixels are used as they are)",
+        f"- per-channel mean {card['mean']}, std {card['std']}",
         f"- identical images: {card['duplicates']['groups']} groups; pairs across train, val and test: "
         + ", ".join(f"{found['pairs']} ({split})" for split, found in crossing.items()),
         *(
@@ -135,12 +141,14 @@ def draw_sheet(images: np.ndarray, path: Path) -> None:
     """A picture of evenly spaced classes (rows) and their first images (columns)."""
     classes = np.linspace(0, len(images) - 1, min(SHEET_CLASSES, len(images))).astype(int)
     rows = [np.concatenate([_framed(image) for image in images[c][:SHEET_IMAGES]], axis=1) for c in classes]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(path, optimize=True)
+    Image.fromarray(np.concatenate(rows, axis=0)).quantize(256).save(path, optimize=True)
 
 
 def _framed(image: np.ndarray) -> np.ndarray:
     # Drawings are shown as on paper, dark on white.
     shown = image if image.ndim == 3 else 255 - image
+    if len(shown) > SHEET_SIDE:
+        shown = np.asarray(Image.fromarray(shown).resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.BOX))
     return np.pad(shown, [(1, 1), (1, 1)] + [(0, 0)] * (shown.ndim - 2), constant_values=200)
 
 

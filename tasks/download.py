@@ -26,7 +26,7 @@ console = Console(stderr=True)
 
 
 class NotFound(DataError):
-    """No copy of a file anywhere."""
+    """No copy of a file can be reached."""
 
 
 class _Retry(Exception):
@@ -59,6 +59,27 @@ class SourceFile:
         return [
             place for place in places if isinstance(place, str) or (place is not None and place.is_file())
         ]
+
+
+def local_path(dataset: str, name: str) -> Path | None:
+    """The file or folder `<dataset>/<name>` of the cache or of a mirror that is a folder, if there is one."""
+    source = SourceFile(dataset, name)
+    places = [source.cached, source.mirrored]
+    return next((place for place in places if isinstance(place, Path) and place.exists()), None)
+
+
+def is_there(source: SourceFile) -> bool:
+    """Whether there is a local copy or DATA_MIRROR, if a URL, offers one. The URLs of data/sources.yaml are not asked."""
+    if local_path(source.dataset, source.name):
+        return True
+    if not isinstance(source.mirrored, str):
+        return False
+    try:
+        return (
+            requests.head(source.mirrored, allow_redirects=True, timeout=TIMEOUT_SECONDS).status_code == 200
+        )
+    except requests.RequestException:
+        return False
 
 
 def load_sources(path: Path = SOURCES) -> dict:
@@ -120,7 +141,7 @@ def _get(url: str, path: Path) -> None:
             return _get_once(url, path)
         except (_Retry, requests.ConnectionError, requests.Timeout) as error:
             if attempt == TRIES - 1:
-                raise DataError(f"gave up after {TRIES} tries: {error}") from error
+                raise NotFound(f"gave up after {TRIES} tries: {error}") from error
             time.sleep(BACKOFF_SECONDS * 2**attempt)
         except requests.RequestException as error:
             raise DataError(f"download failed: {error}") from error
