@@ -41,7 +41,11 @@ class ImageSplit:
     @property
     def class_names(self) -> list[str]:
         names = [self.data.meta["class_names"][c] for c in self.base_classes]
-        return [f"{name}/rot{90 * k:03d}" if self.rotations > 1 else name for k in range(self.rotations) for name in names]
+        return [
+            f"{name}/rot{90 * k:03d}" if self.rotations > 1 else name
+            for k in range(self.rotations)
+            for name in names
+        ]
 
     @property
     def groups(self) -> list[str]:
@@ -63,12 +67,18 @@ class ImageData:
     originals: np.ndarray | None = None
 
     def split(
-        self, part: str, device: str | torch.device = "cpu", split: str | None = None, rotations: int | None = None
+        self,
+        part: str,
+        device: str | torch.device = "cpu",
+        split: str | None = None,
+        rotations: int | None = None,
     ) -> ImageSplit:
         """Load `train`, `val` or `test` of the named split (default: the data set's own) onto the device."""
         split = split or self.meta["default_split"]
         if split not in self.meta["splits"]:
-            raise ValueError(f"{self.meta['name']} has no split {split!r}; choose from {sorted(self.meta['splits'])}")
+            raise ValueError(
+                f"{self.meta['name']} has no split {split!r}; choose from {sorted(self.meta['splits'])}"
+            )
         classes = self.meta["splits"][split][part]
         rotations = self.meta["rotations"] if rotations is None else rotations
         images = torch.from_numpy(np.ascontiguousarray(self.images[classes])).to(device)

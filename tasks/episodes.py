@@ -128,7 +128,12 @@ class FrozenEpisodes:
     def head(self, tasks: int) -> "FrozenEpisodes":
         """The first `tasks` episodes."""
         return FrozenEpisodes(
-            self.support[:tasks], self.support_y[:tasks], self.query[:tasks], self.query_y[:tasks], self.way, self.shot
+            self.support[:tasks],
+            self.support_y[:tasks],
+            self.query[:tasks],
+            self.query_y[:tasks],
+            self.way,
+            self.shot,
         )
 
     def batch(self, split: ImageSplit, start: int, stop: int) -> Episodes:

@@ -1,0 +1,192 @@
+"""The contract of a meta-learner: two verbs, `adapt` and `predict`, over batches of tasks."""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from algos.nets.layers import Statistics
+from tasks.episodes import Episodes
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What an algorithm may know about its tasks before it sees one.
+
+    input_shape: of one input (`(C, H, W)` or `(d,)`); way: classes per test task (regression: output dimension).
+    mean, std: per input channel, in [0, 1] units.
+    """
+
+    dataset: str
+    kind: str
+    input_shape: tuple[int, ...]
+    way: int
+    shot: int
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+def hyper(default: Any, doc: str, choices: tuple | None = None) -> Any:
+    """A hyper-parameter with its meaning (and its allowed values), shown by `python -m bench list --params`."""
+    return field(default=default, metadata={"doc": doc, "choices": choices})
+
+
+@dataclass(frozen=True)
+class HyperParameters:
+    """Base of an algorithm's hyper-parameters: checked, immutable, each declared with `hyper`."""
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value, choices = getattr(self, entry.name), entry.metadata.get("choices")
+            if choices and value not in choices:
+                raise ValueError(
+                    f"hyper-parameter {entry.name}: {value!r} is not one of {', '.join(map(str, choices))}"
+                )
+
+    def override(self, owner: str, values: dict[str, Any]) -> "HyperParameters":
+        """A copy with some values replaced. ValueError names an unknown key or a value of the wrong type."""
+        known = {entry.name: entry for entry in fields(self)}
+        for key, value in values.items():
+            if key not in known:
+                raise ValueError(f"{owner} has no hyper-parameter {key!r}; it has {', '.join(sorted(known))}")
+            _check_type(owner, known[key], value)
+        return replace(self, **values)
+
+
+@dataclass(frozen=True)
+class Params(HyperParameters):
+    """Hyper-parameters of meta-training that every trained algorithm has."""
+
+    steps: int = hyper(20_000, "meta-updates")
+    meta_batch: int = hyper(16, "tasks per meta-update")
+    train_way: int | None = hyper(None, "classes per training task; null = as tested")
+    train_shot: int | None = hyper(None, "support examples per class in training; null = as tested")
+    train_query: int = hyper(5, "query examples per class in training")
+    learning_rate: float = hyper(1e-3, "Adam's rate in the outer loop")
+    schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
+    halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
+    clip_norm: float = hyper(10.0, "largest global norm of the outer gradient; 0 = no clipping")
+
+
+def _check_type(owner: str, entry: Any, value: Any) -> None:
+    allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,), (int | None): (int, type(None))}[
+        entry.type
+    ]
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise ValueError(f"hyper-parameter {entry.name} of {owner} must be {entry.type}, not {value!r}")
+
+
+class MetaLearner(nn.Module):
+    """Base class of all algorithms; a file under `algos/<family>/` that holds one subclass is one algorithm.
+
+    `adapt` maps B support sets to phi (any structure of tensors with leading B), `predict` maps phi and queries to
+    logits `[B, Q, way]` (regression: mean `[B, Q, d]`). In training mode both record what the outer gradient needs.
+    """
+
+    title: ClassVar[str]
+    family: ClassVar[str]
+    citation: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    Params: ClassVar[type[HyperParameters]] = Params
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Published settings by task, e.g. `{"omniglot": {...}, "omniglot 20way": {...}}`; the more specific one wins."""
+    trainable: ClassVar[bool] = True
+    modes: ClassVar[tuple[str, ...]] = ("inductive", "transductive")
+    """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
+    paper_mode: ClassVar[str] = "inductive"
+
+    def __init__(self, spec: TaskSpec, params: HyperParameters):
+        super().__init__()
+        if spec.kind not in self.tasks:
+            raise ValueError(
+                f"{type(self).__name__} does not do {spec.kind}; it does {', '.join(self.tasks)}"
+            )
+        self.spec, self.params = spec, params
+        self.transductive = self.paper_mode == "transductive"
+
+    @classmethod
+    def resolve(cls, name: str, spec: TaskSpec, overrides: dict[str, Any] | None = None) -> HyperParameters:
+        """Hyper-parameters for a task: defaults, then matching presets, then the study's overrides."""
+        words = {spec.dataset, f"{spec.way}way", f"{spec.shot}shot"}
+        values: dict[str, Any] = {}
+        for key in sorted(cls.presets, key=lambda key: len(key.split())):
+            if set(key.split()) <= words:
+                values |= cls.presets[key]
+        return cls.Params().override(name, values | (overrides or {}))
+
+    def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> Any:
+        """theta -> phi for B tasks at once: support_x `[B, S, *x]`, support_y `[B, S]`."""
+        raise NotImplementedError
+
+    def predict(self, phi: Any, query_x: Tensor) -> Tensor:
+        """Logits `[B, Q, way]` (regression: mean `[B, Q, d]`) for query_x `[B, Q, *x]`."""
+        raise NotImplementedError
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean cross-entropy (regression: mean squared error) over all tasks and queries."""
+        if self.spec.kind == "regression":
+            return F.mse_loss(prediction, target)
+        return F.cross_entropy(prediction.flatten(0, 1), target.flatten())
+
+    def outer_loss(self, episodes: Episodes) -> Tensor:
+        """Loss of the adapted learner on the queries: what meta-training minimises."""
+        phi = self.adapt(episodes.support_x, episodes.support_y, episodes.way)
+        return self.loss(self.predict(phi, episodes.query_x), episodes.query_y)
+
+    def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
+        """One step of meta-training; returns the loss, still on the device. The hook for other ways of training."""
+        p = self.params
+        way, shot = p.train_way or self.spec.way, p.train_shot or self.spec.shot
+        loss = self.outer_loss(sampler.sample(p.meta_batch, way, shot, p.train_query))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if p.clip_norm:
+            nn.utils.clip_grad_norm_(self.parameters(), p.clip_norm)
+        optimizer.step()
+        return loss.detach()
+
+
+class EmbeddingLearner(MetaLearner):
+    """A learner whose encoder is not adapted: it is embed, then `fit` on the support features, then `score`.
+
+    In inductive mode the encoder normalises with running statistics, so each image is embedded on its own (and once
+    per test set). In training and in transductive mode support and queries share one pass and its batch statistics.
+    """
+
+    encoder: nn.Module
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Any:
+        """Support features `[B, S, D]` -> phi."""
+        raise NotImplementedError
+
+    def score(self, phi: Any, features: Tensor) -> Tensor:
+        """Query features `[B, Q, D]` -> logits `[B, Q, way]`."""
+        raise NotImplementedError
+
+    def embed(self, x: Tensor) -> Tensor:
+        """`[B, n, *x]` -> `[B, n, D]`, each image on its own."""
+        return self.encoder(x, Statistics.running())
+
+    def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> Any:
+        if self.training or self.transductive:
+            return support_x, support_y, way  # batch statistics need the queries: see predict
+        return self.fit(self.embed(support_x), support_y, way)
+
+    def predict(self, phi: Any, query_x: Tensor) -> Tensor:
+        if not (self.training or self.transductive):
+            return self.score(phi, self.embed(query_x))
+        support_x, support_y, way = phi
+        features = self._embed_together(torch.cat([support_x, query_x], dim=1))
+        support, query = features.split([support_x.shape[1], query_x.shape[1]], dim=1)
+        return self.score(self.fit(support, support_y, way), query)
+
+    def _embed_together(self, x: Tensor) -> Tensor:
+        """Batch statistics: per task at test; over all tasks of the meta-batch, and remembered, in training."""
+        statistics = Statistics.batch()
+        if not self.training:
+            return self.encoder(x, statistics)
+        features = self.encoder(x.flatten(0, 1).unsqueeze(0), statistics)[0].unflatten(0, x.shape[:2])
+        statistics.remember()
+        return features

@@ -1,0 +1,1 @@
+"""One file per algorithm; see algos/base.py for the contract."""

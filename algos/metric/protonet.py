@@ -1,0 +1,56 @@
+"""Prototypical Networks.
+
+A class is the mean of its embedded support examples; a query goes to the nearest class by squared Euclidean distance.
+
+Snell, Swersky, Zemel: Prototypical Networks for Few-shot Learning. NeurIPS 2017.
+
+Deviations from the paper:
+1. No second training on meta-train + meta-val: meta-val selects the checkpoint.
+2. The default schedule is a cosine over the declared updates; the paper's halving every 2,000 episodes is `halve`.
+"""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from algos.base import EmbeddingLearner, Params, TaskSpec, hyper
+from algos.nets.backbones import BACKBONES, build_backbone
+
+
+def class_means(features: Tensor, labels: Tensor, way: int) -> Tensor:
+    """Mean feature of each class: `[B, S, D]`, `[B, S]` -> `[B, way, D]` (eq. 1)."""
+    one_hot = F.one_hot(labels, way).to(features.dtype)
+    return (one_hot / one_hot.sum(1, keepdim=True)).transpose(1, 2) @ features
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Euclidean distances `[B, Q, K]` between the rows of `[B, Q, D]` and `[B, K, D]`."""
+    return a.square().sum(-1, keepdim=True) - 2 * a @ b.transpose(1, 2) + b.square().sum(-1).unsqueeze(1)
+
+
+class ProtoNet(EmbeddingLearner):
+    title = "ProtoNet"
+    family = "metric-based"
+    citation = "Snell et al. 2017"
+    presets = {
+        "omniglot": dict(train_way=60, train_query=5, steps=20_000, schedule="halve", halve_every=2_000),
+        "miniimagenet": dict(train_way=20, train_query=15, steps=20_000, schedule="halve", halve_every=2_000),
+        "miniimagenet 1shot": dict(train_way=30),
+    }
+
+    @dataclass(frozen=True)
+    class Params(Params):
+        meta_batch: int = hyper(1, "tasks per meta-update")
+        backbone: str = hyper("conv4", "embedding network", BACKBONES)
+        hidden: int = hyper(64, "channels of each block")
+
+    def __init__(self, spec: TaskSpec, params: Params):
+        super().__init__(spec, params)
+        self.encoder = build_backbone(params.backbone, params.hidden, spec)
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
+        return class_means(features, support_y, way)
+
+    def score(self, phi: Tensor, features: Tensor) -> Tensor:
+        return -squared_distances(features, phi)

@@ -1,0 +1,1 @@
+"""Shared parts of the algorithms: task-batched layers and backbones."""

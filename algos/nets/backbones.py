@@ -1,0 +1,26 @@
+"""Backbones by name, so that every algorithm can be given any of them by one hyper-parameter."""
+
+from torch import nn
+
+from algos.base import TaskSpec
+from algos.nets.conv4 import Conv4
+from algos.nets.mlp import MLP
+
+BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "mlp")
+
+
+def build_backbone(name: str, hidden: int, spec: TaskSpec) -> nn.Module:
+    """A module `(x [B, n, *input_shape], statistics) -> [B, n, features]` with attribute `features`.
+
+    hidden: channels of each block (conv4*) or units of each of two layers (mlp).
+    """
+    if name == "mlp":
+        if len(spec.input_shape) != 1:
+            raise ValueError(
+                f"backbone 'mlp' takes vectors, not inputs of shape {spec.input_shape}; use conv4"
+            )
+        return MLP(spec.input_shape[0], (hidden, hidden))
+    if len(spec.input_shape) != 3:
+        raise ValueError(f"backbone {name!r} takes images, not inputs of shape {spec.input_shape}; use mlp")
+    form = {"conv4": "pool", "conv4_stride": "stride", "conv4_valid": "valid"}[name]
+    return Conv4(spec.input_shape, hidden, form, spec.mean, spec.std)

@@ -1,0 +1,144 @@
+"""Layers whose every parameter may carry a leading task dimension.
+
+Activations are `[B, n, ...]`: B tasks of n images. A parameter is either shared (`[O, C, k, k]`) or one per task
+(`[B, O, C, k, k]`, put in place by `torch.func.functional_call`): the inner loop of a batch of tasks is then one set
+of tensor operations.
+
+Batch norm is written out from mean, variance and rsqrt. The native layers give wrong second-order gradients under
+vmap (silently), hide where their statistics come from, and update buffers behind the caller's back.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Statistics:
+    """Where batch norm takes mean and variance from, and what it used.
+
+    `Statistics.batch()`: those of the input itself, per task (transductive when the input holds several queries).
+    `Statistics.running()`: the averages kept over meta-training. `Statistics.of(other)`: those another pass used,
+    for example the support set's.
+    """
+
+    def __init__(self, mode: str, given: dict | None = None):
+        self.mode, self.given, self.used = mode, given, {}
+
+    @classmethod
+    def batch(cls) -> "Statistics":
+        return cls("batch")
+
+    @classmethod
+    def running(cls) -> "Statistics":
+        return cls("running")
+
+    @classmethod
+    def of(cls, other: "Statistics") -> "Statistics":
+        return cls("given", other.used)
+
+    def remember(self) -> None:
+        """Blend what this pass used into the running averages of each layer."""
+        with torch.no_grad():
+            for layer, (mean, variance, count) in self.used.items():
+                layer.update_running(mean, variance, count)
+
+
+def conv2d(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
+    """`[B, n, C, H, W]` by shared `[O, C, k, k]` or per-task `[B, O, C, k, k]` filters -> `[B, n, O, H', W']`."""
+    if weight.ndim == 4:
+        return F.conv2d(x.flatten(0, 1), weight, stride=stride, padding=padding).unflatten(0, x.shape[:2])
+    tasks, images = x.shape[:2]
+    if x.device.type == "cpu" and images > 10:
+        # A grouped convolution would have to interleave the tasks' channels; on the CPU that copy costs more than it
+        # saves once a task holds more than a few images (benchmarks/).
+        return torch.stack(
+            [F.conv2d(a, w, stride=stride, padding=padding) for a, w in zip(x, weight, strict=True)]
+        )
+    grouped = x.transpose(0, 1).flatten(1, 2)
+    y = F.conv2d(grouped, weight.flatten(0, 1), stride=stride, padding=padding, groups=tasks)
+    return y.unflatten(1, (tasks, -1)).transpose(0, 1)
+
+
+def per_task(parameter: Tensor, shared_ndim: int) -> Tensor:
+    """Give a shared parameter a task dimension of size one, so that both forms broadcast alike."""
+    return parameter if parameter.ndim > shared_ndim else parameter.unsqueeze(0)
+
+
+class Linear(nn.Module):
+    """`[B, n, D]` -> `[B, n, K]` with weight `[K, D]` or `[B, K, D]`."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(outputs, inputs)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = per_task(self.weight, 2), per_task(self.bias, 1)
+        return x @ weight.transpose(1, 2) + bias.unsqueeze(1)
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm, optional max-pooling, optional (leaky) ReLU: `[B, n, C, H, W]` -> `[B, n, O, H', W']`.
+
+    No bias before batch norm (it has no effect and an exactly zero gradient). The sign of gamma is folded into the
+    filters, so that pooling may come before the affine map and the ReLU, which then touch a quarter of the numbers:
+    max(g * a) = g * max(a) for g > 0, and both maps are monotone.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: int = 1,
+        pool: tuple[int, int] | None = (2, 2),
+        slope: float | None = 0.0,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ):
+        super().__init__()
+        self.stride, self.padding, self.pool, self.slope = stride, padding, pool, slope
+        self.eps, self.momentum = eps, momentum
+        bound = math.sqrt(6 / ((inputs + outputs) * kernel * kernel))  # Xavier uniform
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel).uniform_(-bound, bound))
+        self.gamma = nn.Parameter(torch.ones(outputs))
+        self.beta = nn.Parameter(torch.zeros(outputs))
+        self.register_buffer("running_mean", torch.zeros(outputs))
+        self.register_buffer("running_variance", torch.ones(outputs))
+
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        gamma, beta = per_task(self.gamma, 1), per_task(self.beta, 1)
+        sign = torch.where(gamma < 0, -1.0, 1.0).to(gamma.dtype)
+        folded = self.weight * (sign if self.weight.ndim == 5 else sign[0])[..., None, None, None]
+        y = conv2d(x, folded, self.stride, self.padding)
+        mean, variance = self._moments(y, sign, statistics)
+        if self.pool:
+            y = F.max_pool2d(y.flatten(0, 1), *self.pool).unflatten(0, y.shape[:2])
+        scale = gamma.abs() * torch.rsqrt(variance + self.eps)
+        shift = beta - mean * sign * scale
+        y = y * _spread(scale) + _spread(shift)
+        return y if self.slope is None else F.leaky_relu(y, self.slope) if self.slope else F.relu(y)
+
+    def _moments(self, y: Tensor, sign: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        """Mean and variance `[B or 1, O]` of the convolution before the sign was folded in."""
+        if statistics.mode == "running":
+            return self.running_mean.unsqueeze(0), self.running_variance.unsqueeze(0)
+        if statistics.mode == "given":
+            return statistics.given[self][:2]
+        variance, mean = torch.var_mean(y, dim=(1, 3, 4), correction=0)
+        mean = mean * sign
+        statistics.used[self] = (mean, variance, y.shape[1] * y.shape[3] * y.shape[4])
+        return mean, variance
+
+    def update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        unbiased = variance * count / max(count - 1, 1)
+        self.running_mean.lerp_(mean.mean(0), self.momentum)
+        self.running_variance.lerp_(unbiased.mean(0), self.momentum)
+
+
+def _spread(per_channel: Tensor) -> Tensor:
+    """`[B, O]` -> `[B, 1, O, 1, 1]`."""
+    return per_channel[:, None, :, None, None]

@@ -1,0 +1,41 @@
+"""`python -m bench VERB`: one verb per stage of the pipeline, each of which can be run by hand."""
+
+import argparse
+import importlib
+import sys
+
+VERBS = {
+    "list": ("bench.list", "the algorithms, their hyper-parameters and presets"),
+    "prepare": ("bench.prepare", "fetch, check and pack a data set"),
+    "train": ("bench.train", "meta-train one run of a study"),
+    "test": ("bench.test", "meta-test one run over all conditions of its study"),
+    "summarize": ("bench.summarize", "tables of a study: cells, comparisons, ranks, runs"),
+    "report": ("bench.report", "HTML report, figures and tables of a study"),
+    "status": ("bench.status", "the state of every run of a study"),
+    "reference": ("bench.reference", "go on with the committed reference results"),
+    "readme": ("bench.readme", "write the reference results into README.md"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, (module, summary) in VERBS.items():
+        chosen = verbs.add_parser(verb, help=summary, description=summary)
+        if arguments[:1] == [verb]:  # import only what is asked for: torch alone takes seconds
+            chosen_module = importlib.import_module(module)
+            chosen_module.add_arguments(chosen)
+    args = parser.parse_args(arguments)
+    try:
+        return chosen_module.main(args)
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""A study: which algorithms run on which tasks with which seeds and budgets, read from one YAML file."""
+
+import os
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+import algos
+
+SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "study.schema.yaml"
+REGRESSION = ("sinusoid",)
+
+
+def results_root() -> Path:
+    """Folder of results (env RESULTS_ROOT, default `results`)."""
+    return Path(os.environ.get("RESULTS_ROOT", "results"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One meta-training and its meta-test: a cell of the study and a seed."""
+
+    study: str
+    dataset: str
+    way: int
+    shot: int
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.way}way_{self.shot}shot/{algos.name_of(self.algorithm)}/seed{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        return results_root() / self.study / self.name
+
+    @property
+    def kind(self) -> str:
+        return "regression" if self.dataset in REGRESSION else "classification"
+
+
+class Study:
+    """A validated study; `config` holds it with every default inserted."""
+
+    def __init__(self, config: dict[str, Any], origin: str = "study"):
+        self.config = validated(config, origin)
+        self.origin = origin
+        self.name: str = self.config["study"]
+        self.title: str = self.config["title"] or self.name
+
+    @cached_property
+    def learners(self) -> dict[str, type[algos.MetaLearner]]:
+        """Class of each algorithm the study names."""
+        try:
+            return {algorithm: algos.load(algorithm) for algorithm in self.config["algorithms"]}
+        except (ValueError, FileNotFoundError) as error:
+            raise ValueError(f"{self.origin}: algorithms: {error}") from error
+
+    def runs(self) -> list[Run]:
+        """Every run of the study, leaving out what an algorithm cannot do (regression, mostly)."""
+        tasks = [
+            (dataset, way, shot)
+            for dataset, entry in self.config["datasets"].items()
+            for way in entry["ways"]
+            for shot in entry["shots"]
+        ]
+        every = [
+            Run(self.name, *task, algorithm, seed)
+            for task in tasks
+            for algorithm in self.config["algorithms"]
+            for seed in self.config["seeds"]
+        ]
+        return [run for run in every if run.kind in self.learners[run.algorithm].tasks]
+
+    def run(self, name: str) -> Run:
+        """The run called e.g. `glyphs/5way_1shot/protonet/seed0`."""
+        for run in self.runs():
+            if run.name == name.removeprefix(f"{results_root()}/{self.name}/").rstrip("/"):
+                return run
+        raise ValueError(
+            f"{self.origin} has no run {name!r}; `python -m bench status {self.origin}` lists its runs"
+        )
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check a study file. ValueError names the file, the key, the value and the remedy."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"study file {path} does not exist; see config/ for examples")
+    try:
+        config = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    return Study(config, str(path))
+
+
+def validated(config: Any, origin: str) -> dict[str, Any]:
+    """The configuration with defaults inserted; unknown keys and wrong values are errors."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    config = _with_defaults(config, schema)
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda error: error.json_path
+    )
+    if errors:
+        lines = [f"  {error.json_path.removeprefix('$.')}: {_explain(error)}" for error in errors]
+        raise ValueError(f"{origin} is not a valid study:\n" + "\n".join(lines))
+    return config
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    if error.validator == "additionalProperties" and "properties" in error.schema:
+        return f"{error.message}; known keys: {', '.join(sorted(error.schema['properties']))}"
+    return error.message
+
+
+def _with_defaults(value: Any, schema: dict) -> Any:
+    """Insert the schema's defaults, nested objects included."""
+    if not isinstance(value, dict):
+        return value
+    known, other = schema.get("properties", {}), schema.get("additionalProperties")
+    filled = {key: entry["default"] for key, entry in known.items() if "default" in entry} | value
+    children = {key: known.get(key, other if isinstance(other, dict) else {}) for key in filled}
+    return {key: _with_defaults(item, children[key]) for key, item in filled.items()}
+
+
+def overrides_for(study: Study, run: Run) -> dict[str, Any]:
+    """The study's hyper-parameters for a run: those of `train`, then matching `overrides`, the more specific last."""
+    words = {algos.name_of(run.algorithm), run.dataset, f"{run.way}way", f"{run.shot}shot"}
+    steps = study.config["train"]["steps"]
+    values = {"steps": steps} if steps and study.learners[run.algorithm].trainable else {}
+    for key, entry in sorted(study.config["overrides"].items(), key=lambda item: len(item[0].split())):
+        if set(key.split()) <= words:
+            values |= entry
+    return values
+
+
+def run_spec(study: Study, run: Run) -> dict[str, Any]:
+    """Everything of the study that a meta-training depends on: a job with the same specification gives the same model."""
+    train = study.config["train"]
+    split = study.config["datasets"][run.dataset]["split"]
+    return {
+        **{key: value for key, value in asdict(run).items() if key != "study"},
+        "split": split,
+        "study_seed": study.config["seed"],
+        "overrides": overrides_for(study, run),
+        **{
+            key: train[key]
+            for key in ("minutes", "validate_every", "validation_episodes", "threads", "device")
+        },
+    }
+
+
+def test_spec(study: Study, run: Run) -> dict[str, Any]:
+    """Everything of the study that a meta-test depends on besides the model."""
+    return {
+        "split": study.config["datasets"][run.dataset]["split"],
+        "study_seed": study.config["seed"],
+        **study.config["test"],
+        "shifts": study.config["shifts"],
+    }
