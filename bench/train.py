@@ -11,7 +11,6 @@ import math
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd

@@ -1,0 +1,236 @@
+"""Statistics of a study: two-level intervals, paired comparisons on frozen episodes, multiplicity, ranks.
+
+Every model of a cell (one per training seed) is tested on the same frozen episodes, so the values form a crossed
+table y[s, e] = mu + a_s + b_e + c_se with few seeds (1 to 10) and many episodes (100 to 10,000). mu is the mean over
+all seeds and all episodes that could have been drawn.
+
+The plain two-level percentile bootstrap fails here. Resampling n seeds underestimates their variance by (n - 1) / n
+and has no tails with n = 2 (Davison & Hinkley 1997, 2.3, 3.8), while resampling both ways counts the interaction
+c_se three times (Owen 2007, The pigeonhole bootstrap, Annals of Applied Statistics 1(2)). So the two levels are
+taken apart:
+
+* episodes: all seeds are averaged under the same resampled episodes. What varies *together* is the variance of b_e,
+  the mean covariance between the seeds' replicates, times E / (E - 1). The replicates' quantiles give the shape,
+  which is skewed near the bounds of an accuracy.
+* seeds: their averages differ by a_s and c_se. The variance of n averages over n, with Student's t of n - 1 degrees
+  of freedom: two or three points cannot be resampled into a tail.
+
+The two quantiles are weighted by their share in the variance (Cochran & Cox 1950, Experimental Designs, 4.14).
+tests/test_stats.py measures the coverage on synthetic studies with a known truth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from tasks.seeds import numpy_generator
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval; arrays when several cells were computed at once.
+
+    levels: "seeds and episodes", or "episodes" when one seed was given and the spread over trainings is unknown:
+    the interval then speaks of this trained model, not of the algorithm.
+    """
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    p: np.ndarray
+    levels: str
+
+
+@lru_cache(maxsize=8)
+def _weights(episodes: int, draws: int) -> np.ndarray:
+    """How often each episode occurs in each resample, over E: [draws, E]. Shared by all cells: comparable, fast."""
+    generator = numpy_generator("bootstrap", episodes, draws)
+    counts = generator.multinomial(episodes, np.full(episodes, 1 / episodes), size=draws)
+    return (counts / episodes).astype(np.float32)
+
+
+def two_level_interval(
+    values: np.ndarray, level: float = 0.95, draws: int = DRAWS, generator: np.random.Generator | None = None
+) -> Interval:
+    """The interval for the mean over seeds and episodes of values [..., seeds, episodes].
+
+    Leading dimensions are cells that are computed at once. The resamples are the same in every call unless a
+    generator is given. `p` tests that the mean is zero.
+    """
+    return _interval([(1.0, np.asarray(values))], level, draws, generator)
+
+
+def paired(
+    a: np.ndarray,
+    b: np.ndarray,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+) -> Interval:
+    """The interval for mean(a) - mean(b), a [..., seeds, episodes] and b [..., seeds', episodes], same episodes.
+
+    Paired by episode. Seeds are not paired: the trainings of two algorithms share no noise worth pairing, and two
+    free variances keep twice the degrees of freedom. p < 1 - level exactly when the interval excludes zero.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(f"paired values need the same episodes, got {a.shape[-1]} and {b.shape[-1]}")
+    return _interval([(1.0, a), (-1.0, b)], level, draws, generator)
+
+
+def _interval(groups: Sequence[tuple[float, np.ndarray]], level: float, draws: int, generator) -> Interval:
+    for _, values in groups:
+        if values.ndim < 2 or values.shape[-1] < 2 or not np.isfinite(values).all():
+            raise ValueError(f"need finite values [..., seeds, episodes >= 2], got shape {values.shape}")
+    episodes = groups[0][1].shape[-1]
+    if generator is None:
+        weights = _weights(episodes, draws)
+    else:
+        counts = generator.multinomial(episodes, np.full(episodes, 1 / episodes), size=draws)
+        weights = (counts / episodes).astype(np.float32)
+    mean = sum(sign * values.mean((-2, -1), dtype=np.float64) for sign, values in groups)
+    replicates = [_replicates(values, weights) for _, values in groups]
+    shift = sum(sign * r.mean(-2) for (sign, _), r in zip(groups, replicates, strict=True))
+    both_levels = all(values.shape[-2] > 1 for _, values in groups)
+    inflation = episodes / (episodes - 1)
+    if both_levels:
+        seed_variance, freedom = _seed_variance([values for _, values in groups])
+        episode_variance = np.maximum(_shared_covariance(groups, replicates), 0) * inflation
+    else:
+        seed_variance, freedom = np.zeros(mean.shape), np.ones(mean.shape)
+        episode_variance = (shift**2).mean(-1) * inflation
+    law = _Law(seed_variance, freedom, episode_variance, episodes, _side_factors(shift, level))
+    tail = (1 - level) / 2
+    low, high = mean - law.reach(tail, below=True), mean + law.reach(tail, below=False)
+    return Interval(mean, low, high, law.p_value(mean), "seeds and episodes" if both_levels else "episodes")
+
+
+def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Each seed's mean under each resample of the episodes, as deviations: [..., seeds, draws]."""
+    centred = values - values.mean(-1, keepdims=True, dtype=np.float64)
+    replicates = centred.astype(np.float32) @ weights.T
+    return replicates - replicates.mean(-1, keepdims=True)
+
+
+def _seed_variance(groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
+    parts = [(v.mean(-1, dtype=np.float64).var(-1, ddof=1) / v.shape[-2], v.shape[-2] - 1) for v in groups]
+    total = sum(part for part, _ in parts)
+    spread = sum(part**2 / freedom for part, freedom in parts)
+    most = float(sum(freedom for _, freedom in parts))
+    freedom = np.divide(total**2, spread, out=np.full(np.shape(total), most), where=spread > 0)
+    return total, freedom
+
+
+def _shared_covariance(groups: Sequence[tuple[float, np.ndarray]], replicates: list[np.ndarray]) -> np.ndarray:
+    """Bootstrap variance of what all seeds have in common: covariances between different seeds only."""
+    total = 0.0
+    for (_, values), r in zip(groups, replicates, strict=True):
+        seeds = values.shape[-2]
+        everything, own = (r.sum(-2) ** 2).mean(-1), (r**2).mean(-1).sum(-1)
+        total = total + (everything - own) / (seeds * (seeds - 1))
+    if len(groups) == 2:
+        total = total - 2 * (replicates[0].mean(-2) * replicates[1].mean(-2)).mean(-1)
+    return total
+
+
+def _side_factors(shift: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """How much farther the replicates reach below and above their mean than a normal law with their deviation."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(shift, [tail, 1 - tail], axis=-1)
+    scale = shift.std(-1) * stats.norm.isf(tail)
+    one = np.ones(scale.shape)
+    return np.divide(-low, scale, out=one.copy(), where=scale > 0), np.divide(high, scale, out=one, where=scale > 0)
+
+
+@dataclass(frozen=True)
+class _Law:
+    """The law of the error of a mean: two variances, the tails of each."""
+
+    seed_variance: np.ndarray
+    freedom: np.ndarray
+    episode_variance: np.ndarray
+    episodes: int
+    sides: tuple[np.ndarray, np.ndarray]
+
+    def reach(self, tail: float | np.ndarray, below: bool | np.ndarray) -> np.ndarray:
+        """Distance from the mean that is exceeded with probability `tail` on one side."""
+        variance = self.seed_variance + self.episode_variance
+        share = np.divide(self.seed_variance, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
+        side = np.where(below, *self.sides)
+        quantile = share * stats.t.isf(tail, self.freedom) + (1 - share) * side * stats.t.isf(tail, self.episodes - 1)
+        return np.sqrt(variance) * quantile
+
+    def p_value(self, mean: np.ndarray) -> np.ndarray:
+        """Two-sided p of a mean of zero: the level at which the interval would touch it, by bisection of log p.
+
+        Not smaller than 1e-16: farther out, no tail of these laws is known.
+        """
+        distance, below = np.abs(mean), mean > 0
+        low, high = np.full(np.shape(mean), -16.0), np.zeros(np.shape(mean))
+        for _ in range(50):
+            middle = (low + high) / 2
+            inside = self.reach(10.0**middle / 2, below) > distance
+            low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+        return np.where(distance > 0, 10.0**high, 1.0)
+
+
+def episode_interval(values: np.ndarray) -> tuple[float, float]:
+    """Mean and half width 1.96 s / sqrt(T) over T episodes of ONE model, s with ddof = 1: the literature's interval.
+
+    It knows nothing of how the model would differ had it been trained again.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"need the values of at least two episodes [T], got shape {values.shape}")
+    return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values adjusted for their number (Holm 1979); an empty family gives an empty array."""
+    p_values = np.asarray(p_values, dtype=np.float64)
+    return multipletests(p_values, method="holm")[1] if p_values.size else p_values
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Average ranks over blocks (1 = best), Friedman's p, Nemenyi's critical difference and pairwise p."""
+
+    average: pd.Series
+    blocks: int
+    friedman_p: float
+    critical_difference: float
+    pairwise_p: pd.DataFrame | None
+
+
+def ranks(table: pd.DataFrame, higher_is_better: bool = True, alpha: float = 0.05) -> Ranks:
+    """Rank the algorithms (columns) within each block (row) and compare them (Demsar 2006, JMLR 7, section 3.2).
+
+    Two algorithms differ when their average ranks differ by the critical difference
+    q_alpha sqrt(k (k + 1) / (6 N)), q_alpha = studentized range with k groups and infinite freedom over sqrt(2).
+    Fewer than three algorithms or two blocks: ranks only, the tests are NaN.
+    """
+    import scikit_posthocs  # here because it brings seaborn: half a second that other users need not pay
+
+    if table.isna().to_numpy().any():
+        raise ValueError("ranks need a value for every algorithm in every block")
+    scores = -table.to_numpy(float) if higher_is_better else table.to_numpy(float)
+    average = pd.Series(stats.rankdata(scores, axis=1).mean(0), index=table.columns, name="average_rank")
+    blocks, count = table.shape
+    if count < 3 or blocks < 2:
+        return Ranks(average, blocks, np.nan, np.nan, None)
+    tied = (scores == scores[:, :1]).all()
+    friedman_p = 1.0 if tied else float(stats.friedmanchisquare(*scores.T).pvalue)
+    q_alpha = stats.studentized_range.ppf(1 - alpha, count, np.inf) / np.sqrt(2)
+    difference = float(q_alpha * np.sqrt(count * (count + 1) / (6 * blocks)))
+    pairwise = None if tied else scikit_posthocs.posthoc_nemenyi_friedman(scores)
+    if pairwise is not None:
+        pairwise.index = pairwise.columns = table.columns
+    return Ranks(average, blocks, friedman_p, difference, pairwise)
