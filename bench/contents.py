@@ -1,0 +1,214 @@
+"""The tables of the report, built from the tables of `bench summarize`."""
+
+import numpy as np
+import pandas as pd
+
+from bench.figures import own_task
+from bench.published import load_published, published
+from bench.style import Setting, at, duration, family_order, number, p_value, settings, task_label
+from bench.tables import Cell, Column, Row, Table
+
+LEVEL = 0.05
+MEASURES = {"accuracy": "Accuracy, %", "mse": "Squared error"}
+FINE = {"ok", "untrained"}
+EMPTY = Cell("–")
+
+
+def anchor(setting: Setting, algorithm: str) -> str:
+    """Where the page keeps the runs behind a number."""
+    return f"runs-{setting.slug}-{algorithm}"
+
+
+def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
+    """One row per algorithm and mode, one group of columns per setting, floors (pixel_nn, chance) at the bottom."""
+    everything = _clean(cells)
+    table = Table("headline", "Accuracy in distribution", [Column(c, numeric=False) for c in ("Algorithm", "Family", "Mode")])
+    keys = everything[["algorithm", "title", "family", "mode"]].drop_duplicates()
+    keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].eq("pixel_nn"))
+    keys = keys.sort_values(["floor", "order", "title", "mode"])
+    rows = [_identity(everything, key) for key in keys.itertuples()]
+    chance = [Cell("Chance", "Chance"), Cell("floor", "floor"), EMPTY]
+    for setting in settings(everything):
+        part = at(everything, setting)
+        marks = _marks(part, at(comparisons, setting))
+        group = [
+            _group_cells(part, at(runs, setting), setting, key, marks.get((key.algorithm, key.mode), "")) for key in keys.itertuples()
+        ]
+        shown = [any(row[i] is not EMPTY for row in group) for i in range(len(group[0]))]
+        labels = (MEASURES[part["metric"].iloc[0]], "Episode ±", "Trained on", "Published", "Difference")
+        table.columns.extend(Column(c, setting.label) for c, show in zip(labels, shown, strict=True) if show)
+        for row, more in zip(rows, group, strict=True):
+            row.cells.extend(cell for cell, show in zip(more, shown, strict=True) if show)
+        floor = part["chance"].iloc[0]
+        chance += [Cell(number(floor), floor) if np.isfinite(floor) else EMPTY, *[EMPTY] * (sum(shown) - 1)]
+    table.rows.extend([*rows, Row(chance, "floor", "", floor=True)])
+    return table
+
+
+def _clean(cells: pd.DataFrame) -> pd.DataFrame:
+    """In-distribution rows in both modes."""
+    return own_task(cells.assign(paper_mode=True, paper=cells["paper_mode"])).query("shift == 'none'")
+
+
+def _identity(rows: pd.DataFrame, key) -> Row:
+    mine = rows[rows["algorithm"].eq(key.algorithm)]
+    paper = mine.loc[mine["mode"].eq(key.mode), "paper"].any()
+    mode = f"{key.mode}, paper" if paper and mine["mode"].nunique() > 1 else key.mode
+    note = "the evaluation mode of the paper" if paper else "not how the paper evaluates"
+    cells = [Cell(key.title, key.title, note=key.algorithm), Cell(key.family, key.family), Cell(mode, mode, note=note)]
+    return Row(cells, key.family, "paper" if paper else "other", floor=key.floor)
+
+
+def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """The best paper-mode row and those the paired test cannot tell from it."""
+    paper = part[part["paper"]]
+    ranked = paper.sort_values("mean", ascending=paper["metric"].iloc[0] == "mse") if len(paper) else paper
+    if len(ranked) < 2:
+        return {}
+    best = (ranked["algorithm"].iloc[0], ranked["mode"].iloc[0])
+    marks = {best: "best"}
+    for row in comparisons[comparisons["shift"].eq("none")].itertuples():
+        pair = [(row.algorithm_a, row.mode_a), (row.algorithm_b, row.mode_b)]
+        if best in pair and row.p_holm >= LEVEL:
+            marks[pair[1 - pair.index(best)]] = "tied"
+    return marks
+
+
+def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, mark: str) -> list[Cell]:
+    """Accuracy, episode interval, training task, published value and difference of one row in one setting."""
+    hit = part[part["algorithm"].eq(key.algorithm) & part["mode"].eq(key.mode)]
+    mine = runs[runs["algorithm"].eq(key.algorithm)]
+    link = f"#{anchor(setting, key.algorithm)}" if len(mine) else ""
+    if hit.empty:
+        failed = mine[~mine["status"].isin(FINE)]["status"]
+        return [Cell(failed.iloc[0], link=link, note="see missing and failed") if len(failed) else EMPTY, *[EMPTY] * 4]
+    row = hit.iloc[0]
+    measure = _measure(row, mine, mark, link)
+    episode = Cell(number(row["episode_half_width"], row["metric"]), row["episode_half_width"])
+    return [measure, episode, _trained(mine), *_literature(row, setting, key)]
+
+
+def _measure(row: pd.Series, runs: pd.DataFrame, mark: str, link: str) -> Cell:
+    metric, half = row["metric"], (row["high"] - row["low"]) / 2
+    partial = "†" if row["n_seeds"] < runs["seed"].nunique() else ""
+    text = f"{number(row['mean'], metric)} ± {number(half, metric)}{partial}"
+    interval = f"95 % interval {number(row['low'], metric)} to {number(row['high'], metric)}"
+    note = f"{interval}; {row['n_seeds']} seeds, {row['n_episodes']} episodes each"
+    return Cell(text, row["mean"], mark, link, note)
+
+
+def _trained(runs: pd.DataFrame) -> Cell:
+    rows = runs[runs["status"].eq("ok")].dropna(subset=["train_way", "train_shot"])
+    if rows.empty:
+        return EMPTY
+    way, shot = rows["train_way"].iloc[0], rows["train_shot"].iloc[0]
+    return Cell(task_label(way, shot), 1000 * way + shot)
+
+
+def _literature(row: pd.Series, setting: Setting, key) -> list[Cell]:
+    paper = published(key.algorithm, *setting, mode=key.mode)
+    if paper is None or paper["metric"] != row["metric"] or (paper["mode"] == "unknown" and not row["paper"]):
+        return [EMPTY, EMPTY]
+    value, metric = paper["accuracy"], row["metric"]
+    half = f" ± {number(paper['ci95'], metric)}" if np.isfinite(paper["ci95"]) else ""
+    source = f"{paper['source_paper']}, {paper['source_table']}: {paper['variant']}; {paper['backbone']}; mode {paper['mode']}"
+    gap = row["mean"] - value
+    return [Cell(number(value, metric) + half, value, note=source), Cell(number(gap, metric, sign=True), gap)]
+
+
+def comparison_table(comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Setting, shift: str, name: str) -> Table | None:
+    """Row minus column over the same episodes; bold where the Holm-corrected p is below 0.05."""
+    pairs = at(comparisons, setting)
+    pairs = pairs[pairs["shift"].eq(shift)]
+    if pairs.empty:
+        return None
+    rows = at(own_task(cells), setting)
+    rows = rows[rows["shift"].eq("none")]
+    metric = rows["metric"].iloc[0]
+    order = rows.sort_values("mean", ascending=metric == "mse")[["algorithm", "title"]]
+    present = set(pairs["algorithm_a"]) | set(pairs["algorithm_b"])
+    order = order[order["algorithm"].isin(present)]
+    found = {}
+    for row in pairs.itertuples():
+        found[row.algorithm_a, row.algorithm_b] = _difference(row, metric, 1)
+        found[row.algorithm_b, row.algorithm_a] = _difference(row, metric, -1)
+    columns = [Column("Row minus column", numeric=False), *[Column(title) for title in order["title"]]]
+    body = [
+        Row([Cell(a.title, a.title), *[found.get((a.algorithm, b.algorithm), Cell("")) for b in order.itertuples()]])
+        for a in order.itertuples()
+    ]
+    return Table(f"{name}-{setting.slug}", setting.label, columns, body)
+
+
+def _difference(row, metric: str, sign: int) -> Cell:
+    value = sign * row.difference
+    low, high = sorted((sign * row.low, sign * row.high))
+    note = f"95 % interval {number(low, metric, True)} to {number(high, metric, True)}; Holm p {p_value(row.p_holm)}"
+    better = value if metric == "accuracy" else -value
+    mark = "significant" if row.p_holm < LEVEL else ""
+    return Cell(number(value, metric, True), value, mark, note=note, tint=better if mark else None)
+
+
+def cost_table(runs: pd.DataFrame) -> Table:
+    """Means over the seeds that finished."""
+    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Family")]
+    labels = ("Training", "CPU time", "Steps", "Tasks/s", "Adaptation, ms/task", "Parameters", "Peak memory, MB", "Budget, %")
+    table = Table("cost", "Cost", [*columns, *map(Column, labels)])
+    done = runs[runs["status"].isin(FINE)]
+    for setting in settings(done):
+        for algorithm, rows in at(done, setting).groupby("algorithm", sort=False):
+            first, mean = rows.iloc[0], rows.mean(numeric_only=True)
+            link = f"#{anchor(setting, algorithm)}"
+            named = [Cell(setting.label, setting.label), Cell(first["title"], first["title"], link=link)]
+            named.append(Cell(first["family"], first["family"]))
+            table.rows.append(Row([*named, *_costs(mean)], first["family"]))
+    return table
+
+
+def _costs(mean: pd.Series) -> list[Cell]:
+    def cell(key: str, form: str, factor: float = 1.0) -> Cell:
+        value = mean.get(key, np.nan)
+        return Cell(format(factor * value, form), value) if np.isfinite(value) else EMPTY
+
+    times = [Cell(duration(mean[key]), mean[key]) for key in ("seconds", "cpu_seconds")]
+    counts = [cell("steps", ",.0f"), cell("tasks_per_second", ",.0f"), cell("adapt_ms_per_task", ",.2f")]
+    sizes = [cell("parameters", ",.0f"), cell("peak_memory_mb", ",.0f"), cell("budget_share", ",.1f", 100)]
+    return times + counts + sizes
+
+
+def published_table(cells: pd.DataFrame) -> Table | None:
+    """Every published value on file for the settings and algorithms of the study, with its source."""
+    rows = load_published()
+    here = _clean(cells)
+    wanted = set(zip(here["algorithm"], here["dataset"], here["way"], here["shot"], strict=True))
+    rows = rows[[key in wanted for key in zip(rows["algorithm"], rows["dataset"], rows["way"], rows["shot"], strict=True)]]
+    if rows.empty:
+        return None
+    titles = dict(zip(here["algorithm"], here["title"], strict=True))
+    columns = [Column("Setting", numeric=False), Column("Algorithm", numeric=False), Column("Value"), Column("± 95 %")]
+    columns += [Column(c, numeric=False) for c in ("Mode", "Variant", "Backbone", "Source", "In the table")]
+    body = []
+    for row in rows.itertuples():
+        label = Setting(row.dataset, row.way, row.shot).label
+        shown = "yes" if row.headline else "no"
+        source = f"{row.source_paper}, {row.source_table}"
+        words = [row.mode, row.variant, row.backbone, source, shown]
+        numbers = [Cell(number(value, row.metric), value) for value in (row.accuracy, row.ci95)]
+        body.append(Row([Cell(label, label), Cell(titles[row.algorithm], row.algorithm), *numbers, *[Cell(w, w) for w in words]]))
+    return Table("published", "Published values", columns, body)
+
+
+def missing_table(runs: pd.DataFrame) -> Table:
+    """Runs without a result, and why."""
+    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Seed", "Status", "Reason")]
+    table = Table("missing", "Missing and failed", columns)
+    why = {"missing": "no run.json: not trained yet, or its job failed before it could write one", "untested": "trained, but not tested yet"}
+    for row in runs[~runs["status"].isin(FINE)].itertuples():
+        setting = Setting(row.dataset, int(row.way), int(row.shot))
+        reason = row.reason if isinstance(row.reason, str) and row.reason else why.get(row.status, "no reason recorded")
+        title = row.title if isinstance(row.title, str) and row.title else row.algorithm
+        link = f"#{anchor(setting, row.algorithm)}"
+        words = [setting.label, str(row.seed), row.status, reason]
+        first, *rest = [Cell(w, w) for w in words]
+        table.rows.append(Row([first, Cell(title, title, link=link), *rest]))
+    return table

@@ -1,0 +1,131 @@
+"""What stands behind the numbers: runs with their settings and machines, data cards, what the study found in words."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from bench.contents import FINE, anchor
+from bench.figures import hardest, own_task
+from bench.results import RunResult, read_run
+from bench.style import Setting, at, listed, number, settings
+
+_MACHINE = {"git_commit": "commit", "python": "Python", "torch": "PyTorch", "platform": "platform", "cpu": "processor", "gpu": "GPU"}
+_SHOWN_BEST = 6
+
+
+def run_groups(runs: pd.DataFrame, study_folder: Path) -> list[dict]:
+    """The runs behind each number, one group per setting and algorithm, with what is common to its seeds said once."""
+    groups = []
+    for setting in settings(runs):
+        for algorithm, rows in at(runs, setting).groupby("algorithm", sort=False):
+            folder = study_folder / setting.dataset / f"{setting.way}way_{setting.shot}shot" / algorithm
+            found = [read_run(folder / f"seed{seed}") for seed in rows["seed"]]
+            records = [result.run for result in found if result.run]
+            groups.append(
+                {
+                    "id": anchor(setting, algorithm),
+                    "setting": setting.label,
+                    "title": records[0]["title"] if records else algorithm,
+                    "citation": records[0]["citation"] if records else "",
+                    "finished": int(rows["status"].isin(FINE).sum()),
+                    "seeds": len(rows),
+                    "hyper_parameters": records[0]["hyper_parameters"] if records else {},
+                    "episodes": _digests(found),
+                    "machine": _machine(records),
+                    "runs": [_run_row(row) for row in rows.to_dict("records")],
+                }
+            )
+    return groups
+
+
+def _digests(found: list[RunResult]) -> dict[str, str]:
+    return {name: digest for result in found if result.test for name, digest in result.test["episodes"].items()}
+
+
+def _machine(records: list[dict]) -> dict[str, str]:
+    """Each fact with its distinct values over the seeds; more than one value is worth seeing."""
+    facts = {}
+    for key, label in _MACHINE.items():
+        values = dict.fromkeys(_fact(record["provenance"], key) for record in records)
+        if text := listed(filter(None, values)) if any(values) else "":
+            facts[label] = text
+    digests = dict.fromkeys(record["data"].get("digest", "") for record in records)
+    return facts | ({"data digest": listed(digests)} if any(digests) else {})
+
+
+def _fact(provenance: dict, key: str) -> str:
+    changed = " with uncommitted changes" if key == "git_commit" and provenance.get("git_dirty") else ""
+    return f"{provenance.get(key) or ''}{changed}"
+
+
+def _run_row(row: dict) -> dict[str, str]:
+    """A run of runs.csv as words."""
+
+    def text(key: str, form: str = "") -> str:
+        value = row.get(key)
+        return "–" if pd.isna(value) else format(value, form)
+
+    best = row.get("best_val_accuracy")
+    return {
+        "seed": text("seed"),
+        "status": text("status"),
+        "steps": text("steps", ",.0f"),
+        "tasks": text("tasks", ",.0f"),
+        "seconds": text("seconds", ",.0f"),
+        "best validation": "–" if pd.isna(best) else number(best),
+        "device": text("device"),
+        "threads": text("threads", ".0f"),
+        "started": text("started").split(".")[0],
+        "folder": text("folder"),
+    }
+
+
+def data_cards(datasets: list[str], prepared: Path) -> list[dict]:
+    """card.json of each data set with the path of its picture sheet; a note where it has not been prepared here."""
+    cards = []
+    for name in datasets:
+        path = prepared / name / "card.json"
+        card = json.loads(path.read_text()) if path.exists() else None
+        cards.append({"name": name, "card": card, "sheet": path.with_name("sheet.png")})
+    return cards
+
+
+def findings(cells: pd.DataFrame, comparisons: pd.DataFrame, scope: str | None) -> list[str]:
+    """The result in words: per setting the best, those it cannot be told from, and who keeps most under shift."""
+    cells, said = own_task(cells), []
+    for setting in settings(cells):
+        rows = at(cells, setting)
+        clean = rows[rows["shift"].eq("none")]
+        rising = clean["metric"].iloc[0] == "mse"
+        clean = clean.sort_values("mean", ascending=rising)
+        said.append(_best(setting, clean, at(comparisons, setting)))
+        worst = hardest(rows, scope).sort_values(ascending=rising) if scope else []
+        if len(worst) > 1:
+            said.append(_shifted(setting, clean, worst))
+    return said[: 2 * _SHOWN_BEST]
+
+
+def _best(setting: Setting, clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    first, metric = clean.iloc[0], clean["metric"].iloc[0]
+    unit = " %" if metric == "accuracy" else ""
+    interval = f"95 % interval {number(first['low'], metric)} to {number(first['high'], metric)}"
+    pairs = comparisons[comparisons["shift"].eq("none") & comparisons["p_holm"].ge(0.05)]
+    pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
+    close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
+    titles = clean.loc[clean["algorithm"].isin(close), "title"]
+    tied = f" {listed(titles)} cannot be told from it on these episodes." if len(titles) else ""
+    text = f"{setting.label}: {first['title']} is best with {number(first['mean'], metric)}{unit} ({interval})."
+    return text + tied
+
+
+def _shifted(setting: Setting, clean: pd.DataFrame, worst: pd.Series) -> str:
+    metric = clean["metric"].iloc[0]
+    trained = clean[clean["family"].ne("baseline")].set_index("algorithm")
+    worst = worst[worst.index.isin(trained.index)]
+    unit = " %" if metric == "accuracy" else ""
+    ends = [
+        f"{trained.loc[a, 'title']} goes from {number(trained.loc[a, 'mean'], metric)} to {number(worst[a], metric)}{unit}"
+        for a in dict.fromkeys([worst.index[0], worst.index[-1]])
+    ]
+    return f"{setting.label}, mean over the shifts at their highest severity: " + ", while ".join(ends) + "."

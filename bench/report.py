@@ -1,0 +1,171 @@
+"""`bench report STUDY.yaml`: one offline HTML page, figures as SVG and PDF, tables as CSV, Markdown and LaTeX."""
+
+import argparse
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import yaml
+
+from bench import contents, evidence, figures
+from bench.pictures import pictures
+from bench.results import write_text
+from bench.study import Study, load_study, results_root
+from bench.style import Look, at, listed, looks, settings
+from bench.svg import Figure, marker_path
+from bench.tables import Table
+from tasks.dataset import prepared_root
+
+PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
+SUMMARIES = ("cells", "comparisons", "ranks", "runs")
+SECTIONS = {
+    "result": "Result",
+    "table": "Table",
+    "shifts": "Out of distribution",
+    "learning": "Learning curves",
+    "comparison": "Paired comparison",
+    "cost": "Cost",
+    "pictures": "Pictures",
+    "data": "Data",
+    "runs": "Runs",
+    "missing": "Missing and failed",
+}
+
+
+def reports_root() -> Path:
+    """Folder of reports (env REPORTS_ROOT, default `reports`)."""
+    return Path(os.environ.get("REPORTS_ROOT", "reports"))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="study file, e.g. config/quick.yaml; summarize it first")
+
+
+def main(args: argparse.Namespace) -> int:
+    page = build_report(load_study(args.study))
+    print(f"{page} ({page.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The tables of `bench summarize`."""
+
+    cells: pd.DataFrame
+    comparisons: pd.DataFrame
+    ranks: pd.DataFrame
+    runs: pd.DataFrame
+    history: pd.DataFrame
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        return looks(self.cells)
+
+    @property
+    def scope(self) -> str | None:
+        """The scope of the headline figure: whole tasks where the study has them."""
+        return next((s for s in figures.SCOPES if s in set(self.cells["scope"])), None)
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read results/{study}/tables. Raises FileNotFoundError naming the file and the remedy."""
+    paths = {name: folder / f"{name}.csv" for name in SUMMARIES} | {"history": folder / "history.parquet"}
+    for path in paths.values():
+        if not path.exists():
+            raise FileNotFoundError(f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first")
+    frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
+    return Summary(**frames, history=pd.read_parquet(paths["history"]))
+
+
+def build_report(study: Study) -> Path:
+    """Write reports/{study}: report.html, figures/, tables/. Returns the path of the page."""
+    source, target = results_root() / study.name, reports_root() / study.name
+    summary = read_summary(source / "tables")
+    drawn, tables = draw(summary), tabulate(summary)
+    for figure in drawn.values():
+        for one in figure:
+            one.save(target / "figures")
+    for group in tables.values():
+        for table in group:
+            table.save(target / "tables")
+    datasets = list(dict.fromkeys(summary.runs["dataset"]))
+    page = render(
+        study=study,
+        figures=drawn,
+        tables=tables,
+        findings=evidence.findings(summary.cells, summary.comparisons, summary.scope) if len(summary.cells) else [],
+        captions=captions(summary),
+        pictures=pictures(datasets, study.config),
+        cards=evidence.data_cards(datasets, prepared_root()),
+        groups=evidence.run_groups(summary.runs, source),
+        counts=summary.runs["status"].value_counts().to_dict(),
+    )
+    return write_text(target / "report.html", page)
+
+
+def draw(summary: Summary) -> dict[str, list[Figure]]:
+    """The figures of each section."""
+    if summary.cells.empty:
+        return {name: [] for name in ("headline", "shifts", "learning", "ranks")}
+    look, metric = summary.looks, {}
+    for setting in settings(summary.cells):
+        metric[setting] = at(figures.own_task(summary.cells), setting)["metric"].iloc[0]
+    ranks = figures.rank_figure(summary.ranks, look)
+    return {
+        "headline": [figures.headline_figure(summary.cells, look, summary.scope)],
+        "shifts": list(figures.shift_figures(summary.cells, look).values()),
+        "learning": list(figures.learning_figures(summary.history, look, metric).values()),
+        "ranks": [ranks] if ranks else [],
+    }
+
+
+def tabulate(summary: Summary) -> dict[str, list[Table]]:
+    """The tables of each section."""
+    cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
+    kinds = {"clean": "none", "shifted": "shifted"}
+    tables = {"missing": [contents.missing_table(runs)]}
+    if len(cells):
+        tables |= {
+            "headline": [contents.headline_table(cells, runs, pairs)],
+            "published": [contents.published_table(cells)],
+            "cost": [contents.cost_table(runs)],
+        }
+        for kind, shift in kinds.items():
+            tables[kind] = [contents.comparison_table(pairs, cells, s, shift, kind) for s in settings(cells)]
+    return {name: [t for t in group if t and t.rows] for name, group in tables.items()}
+
+
+def captions(summary: Summary) -> dict[str, str]:
+    """workflow/report/captions.yaml with the counts of this study filled in."""
+    clean = summary.cells["shift"].eq("none")
+    counts = {
+        "seeds": _counted(summary.cells["n_seeds"], "seed"),
+        "episodes": _counted(summary.cells.loc[clean, "n_episodes"], "episode"),
+        "shift_episodes": _counted(summary.cells.loc[~clean, "n_episodes"], "episode"),
+    }
+    texts = yaml.safe_load((PAGE / "captions.yaml").read_text(encoding="utf-8"))
+    return {name: text.format(**counts) for name, text in texts.items()}
+
+
+def _counted(values: pd.Series, noun: str) -> str:
+    found = sorted(set(values.dropna().astype(int)))
+    plural = "" if found == [1] else "s"
+    return f"{listed(f'{v:,}' for v in found)} {noun}{plural}" if found else f"no {noun}s"
+
+
+def render(**context) -> str:
+    """Fill page.html.j2; style and script go into the page, so that it needs nothing else."""
+    loader = jinja2.FileSystemLoader(PAGE)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(marker_path=marker_path, data_uri=_data_uri)
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
+    return environment.get_template("page.html.j2").render(style=style, script=script, sections=SECTIONS, **context)
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
