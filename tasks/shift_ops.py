@@ -25,10 +25,14 @@ INK_KEPT = 0.4  # thinning never leaves less than this share of the ink
 
 
 def _mix(state: Tensor) -> Tensor:
-    """SplitMix64's finaliser (Steele, Lea and Flood 2014) on int64, whose products wrap alike on every device."""
-    state = (state ^ ((state >> 30) & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
-    state = (state ^ ((state >> 27) & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
-    return state ^ ((state >> 31) & 0x1FFFFFFFF)
+    """SplitMix64's finaliser (Steele, Lea and Flood 2014) on int64, whose products wrap alike on every device.
+    In place: fresh memory would cost more than the arithmetic."""
+    state ^= (state >> 30).bitwise_and_(0x3FFFFFFFF)
+    state *= -0x40A7B892E31B1A47
+    state ^= (state >> 27).bitwise_and_(0x1FFFFFFFFF)
+    state *= -0x6B2FB644ECCEEE15
+    state ^= (state >> 31).bitwise_and_(0x1FFFFFFFF)
+    return state
 
 
 class Draws:
@@ -45,25 +49,30 @@ class Draws:
         """float64 `[n, *shape]` in the open interval (0, 1)."""
         start = _mix(_mix(self.ids * self.GOLDEN) + seed_from(*self.axes, stream))
         position = torch.arange(1, math.prod(shape) + 1, device=self.ids.device) * self.GOLDEN
-        bits = (_mix(start.unsqueeze(1) + position) >> 11) & 0x1FFFFFFFFFFFFF
-        return ((bits.double() + 0.5) * 2.0**-53).view(-1, *shape)
+        bits = _mix(start.unsqueeze(1) + position).bitwise_right_shift_(11).bitwise_and_(0x1FFFFFFFFFFFFF)
+        return bits.double().add_(0.5).mul_(2.0**-53).view(-1, *shape)
 
     def normal(self, stream: str, *shape: int) -> Tensor:
         """float64 `[n, *shape]`, standard normal by inversion."""
-        return torch.special.ndtri(self.uniform(stream, *shape))
+        return self.uniform(stream, *shape).mul_(2).sub_(1).erfinv_().mul_(math.sqrt(2))
+
+
+def _stack(images: Tensor) -> Tensor:
+    """Images as the channels of one image `[1, n*C, H, W]`: what all of them share (sampling weights, a kernel) kornia
+    then computes once, which makes it 4 to 10 times faster."""
+    return images.reshape(1, -1, *images.shape[-2:])
 
 
 def _warp(images: Tensor, linear: list[list[float]], kind: str) -> Tensor:
-    """Map each point p to centre + linear @ (p - centre), bilinear. One matrix for all images: they travel as channels
-    of one image, so that the sampling weights are computed once (4 times faster)."""
+    """Map each point p to centre + linear @ (p - centre), bilinear."""
     height, width = images.shape[-2:]
     centre = torch.tensor([[(width - 1) / 2], [(height - 1) / 2]], dtype=torch.float64)
     matrix = torch.tensor(linear, dtype=torch.float64)
     affine = torch.cat([matrix, centre - matrix @ centre], dim=1).to(images)
-    stacked = images.reshape(1, -1, height, width)
-    return warp_affine(
-        stacked, affine.unsqueeze(0), (height, width), padding_mode=WARP_PADDING[kind]
-    ).view_as(images)
+    warped = warp_affine(
+        _stack(images), affine.unsqueeze(0), (height, width), padding_mode=WARP_PADDING[kind]
+    )
+    return warped.view_as(images)
 
 
 def shear(images: Tensor, angle: float, kind: str, draws: Draws) -> Tensor:
@@ -93,17 +102,17 @@ def translate(images: Tensor, distance: float, kind: str, draws: Draws) -> Tenso
 
 
 def blur(images: Tensor, sigma: float, kind: str, draws: Draws) -> Tensor:
-    """Gaussian, cut at 3 sigma; images travel as channels because kornia repeats the kernel per batch entry."""
+    """Gaussian, cut at 3 sigma."""
     size = 2 * math.ceil(3 * sigma) + 1
-    stacked = images.reshape(1, -1, *images.shape[-2:])
-    return gaussian_blur2d(stacked, (size, size), (sigma, sigma), FILTER_BORDER[kind]).view_as(images)
+    return gaussian_blur2d(_stack(images), (size, size), (sigma, sigma), FILTER_BORDER[kind]).view_as(images)
 
 
 def smear(images: Tensor, length: float, kind: str, draws: Draws) -> Tensor:
     """Drag towards the upper right. Ink stays and leaves a trail; a photo gets a one-sided motion blur."""
     if kind == "glyphs":
         return _trail(images, length)
-    return motion_blur(images, 2 * int(length / 2) + 1, 45.0, 1.0, FILTER_BORDER[kind], mode="bilinear")
+    size = 2 * int(length / 2) + 1
+    return motion_blur(_stack(images), size, 45.0, 1.0, FILTER_BORDER[kind], mode="bilinear").view_as(images)
 
 
 def _trail(images: Tensor, length: float) -> Tensor:
@@ -157,22 +166,27 @@ def noise(images: Tensor, sigma: float, kind: str, draws: Draws) -> Tensor:
 
 def impulse(images: Tensor, share: float, kind: str, draws: Draws) -> Tensor:
     """Salt and pepper: each value is replaced with probability `share`, by 0 or 1 evenly."""
-    hit = draws.uniform("hit", *images.shape[1:]) < share
-    salt = draws.uniform("salt", *images.shape[1:]) < 0.5
-    return torch.where(hit, salt.to(images), images)
+    draw = draws.uniform("impulse", *images.shape[1:])
+    peppered = images.masked_fill(draw < share / 2, 0.0)
+    return peppered.masked_fill_(draw > 1 - share / 2, 1.0)
 
 
 def occlude(images: Tensor, side: float, kind: str, draws: Draws) -> Tensor:
-    """One square per image, filled with background (photos: the mean colour), at a place drawn evenly: any for a photo,
-    for a glyph any that hides some of its ink and leaves some."""
+    """One square per image, filled with background (photos: the mean colour) and wholly inside the image.
+
+    Its centre is drawn evenly: on a photo from all pixels, on a glyph from its ink, and from elsewhere only where a
+    square on the ink would not fit or would hide all of it. The centre stays as the side grows, while that is possible.
+    """
     height, width = images.shape[-2:]
     side = min(round(side), height, width)
     places = (height - side + 1, width - side + 1)
-    score = draws.uniform("place", *places)
+    centres = (..., *(slice(side // 2, side // 2 + count) for count in places))
+    score = draws.uniform("place", height, width)[centres]
     if kind == "glyphs":
         ink = (images > images.amax((1, 2, 3), keepdim=True) / 2).any(1, keepdim=True).to(images)
         hidden = F.avg_pool2d(ink, side, stride=1, divisor_override=1)
-        score = score + ((hidden > 0) & (hidden < ink.sum((1, 2, 3), keepdim=True))).squeeze(1)
+        in_part = (hidden > 0) & (hidden < ink.sum((1, 2, 3), keepdim=True))
+        score = score + (in_part * (1 + ink[centres])).squeeze(1)
     top, left = (index.view(-1, 1, 1, 1) for index in torch.unravel_index(score.flatten(1).argmax(1), places))
     row = torch.arange(height, device=images.device).view(1, 1, -1, 1) - top
     column = torch.arange(width, device=images.device).view(1, 1, 1, -1) - left
