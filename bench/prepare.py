@@ -1,9 +1,7 @@
 """`python -m bench prepare`: fetch, verify and prepare data sets, and print their cards."""
 
 import argparse
-import sys
 
-from tasks.archives import DataError
 from tasks.dataset import prepared_root
 from tasks.prepare import NAMES, TORCHMETA, disk_name, is_prepared, prepare
 
@@ -15,14 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prepare each named data set. Returns 0, or 1 with the reason on stderr."""
+    """Prepare each named data set and print its card. Errors as in `tasks.prepare.prepare`."""
     for name in args.names:
-        try:
-            done = is_prepared(name) and not args.force
-            prepare(name, force=args.force)
-        except (DataError, ValueError) as error:
-            print(f"prepare {name}: {error}", file=sys.stderr)
-            return 1
+        done = is_prepared(name) and not args.force
+        prepare(name, force=args.force)
         folder = prepared_root() / disk_name(name)
         print(f"{folder}: {'already prepared' if done else 'prepared'}\n")
         print((folder / "card.md").read_text())

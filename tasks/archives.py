@@ -4,6 +4,7 @@ import pickle
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +15,7 @@ MAX_BYTES = 1 << 30
 MAX_MEMBER_BYTES = 64 << 20
 
 
-class DataError(Exception):
+class DataError(RuntimeError):
     """A source file that is missing or not what it should be; the message names it."""
 
 
@@ -51,7 +52,9 @@ def read_zip(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[tuple[str, byte
                 )
             for member in members:
                 yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise DataError(f"{path}: {describe(path)}, not a complete zip ({error})") from error
 
 

@@ -44,6 +44,8 @@ def prepare(name: str, root: Path | None = None, force: bool = False) -> ImageDa
 
 
 def _prepare(name: str, folder: Path) -> None:
+    for stale in folder.parent.glob(f".{folder.name}-*"):  # of a killed process: nobody else holds the lock
+        shutil.rmtree(stale, ignore_errors=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         built = _build(name, stage)
