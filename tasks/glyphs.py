@@ -14,23 +14,15 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-import torch
-from matplotlib.ft2font import FT2Font, LoadFlags
-from scipy.ndimage import distance_transform_edt, gaussian_filter
-from torch.nn import functional as F
 
+from tasks.outlines import SIZE, WAVES, Pose, draw, growth, render, similarity
 from tasks.seeds import numpy_generator
 
 DRAWERS = 20
-SIZE = 28  # pixels of a drawing's side
-INK = 19.0  # pixels of the longer side of the ink in a drawing, at scale 1
-CANVAS, EXTENT = 72, 48  # pixels of the side of a source glyph, and of the longer side of its ink
-WAVES = 4  # cosine waves per axis in the elastic warp
-ALIKE = 0.85  # characters whose normalised renderings correlate more than this count as one shape
+ALIKE = 0.88  # characters that correlate more than this count as one
+AKIN = 0.6  # a face that correlates less than this with the first one shows another character
 FACES = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
 
 # Part of the split and code points (first, last) of each script. Where scripts share a shape (Latin A, Greek Alpha) the
@@ -56,89 +48,8 @@ SCRIPTS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
     "Mathematical Operators": ("train", ((0x2200, 0x22FF),)),
     "Arrows": ("train", ((0x2190, 0x21FF),)),
     "Miscellaneous Symbols": ("train", ((0x2600, 0x26FF),)),
+    "Dingbats": ("train", ((0x2700, 0x27BF),)),
 }
-
-
-@cache
-def _font(face: str) -> FT2Font:
-    return FT2Font(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{face}.ttf"))
-
-
-@cache
-def _covered(face: str) -> frozenset[int]:
-    return frozenset(_font(face).get_charmap())
-
-
-def render(code: int, face: str) -> np.ndarray | None:
-    """Signed distance to the outline of a character: float64 `[CANVAS, CANVAS]` in pixels, positive on the ink.
-
-    The ink is centred and its longer side scaled to EXTENT, so that c and C, or full stop and black circle, become one
-    shape. Unhinted: FreeType's integer rasteriser gives the same pixels everywhere. None: no such character, or no ink.
-    """
-    if code not in _covered(face):
-        return None
-    font, flags = _font(face), LoadFlags.NO_HINTING | LoadFlags.NO_BITMAP
-    font.set_size(EXTENT, 72)
-    left, bottom, right, top = font.load_char(code, flags=flags).bbox
-    if right <= left or top <= bottom:
-        return None
-    font.set_size(EXTENT * EXTENT * 64 / max(right - left, top - bottom), 72)
-    glyph = font.load_char(code, flags=flags)
-    left, bottom, right, top = (side // 64 for side in glyph.bbox)
-    bitmap = np.zeros((CANVAS, CANVAS), np.uint8)
-    font.draw_glyph_to_bitmap(bitmap, (CANVAS - (right - left)) // 2, (CANVAS - (top - bottom)) // 2, glyph)
-    ink = bitmap > 127
-    return distance_transform_edt(ink) - distance_transform_edt(~ink) - (ink - 0.5) if ink.any() else None
-
-
-def renderings(code: int) -> list[np.ndarray]:
-    """The character in every face that holds it."""
-    return [distance for face in FACES if (distance := render(code, face)) is not None]
-
-
-def thicken(distance: np.ndarray, stroke: float, limit: float) -> float:
-    """Growth of the outline, at most `limit` pixels, that gives the mean stroke a width of `stroke` pixels.
-
-    Inside a stroke of width w the distance to its edge averages w / 4.
-    """
-    return float(np.clip((stroke - 4 * distance[distance > 0].mean()) / 2, -limit, limit))
-
-
-@dataclass(frozen=True)
-class Pose:
-    """How N drawings deviate from their sources; float64 `[N]` unless stated. Lengths in pixels of the drawing."""
-
-    turn: np.ndarray  # radians
-    slant: np.ndarray  # horizontal shift per vertical length
-    size: np.ndarray  # factor
-    aspect: np.ndarray  # width by height, factor
-    grow: np.ndarray  # pixels of the source that the outline moves outwards
-    shift: np.ndarray  # [N, 2] right, down
-    warp: np.ndarray  # [N, 2, WAVES, WAVES] amplitudes of the cosine waves of the elastic warp
-
-
-def draw(distances: np.ndarray, pose: Pose, samples: int) -> np.ndarray:
-    """Signed distances `[N, CANVAS, CANVAS]` -> drawings float64 `[N, SIZE, SIZE]` in [0, 1].
-
-    Each pixel averages `samples` x `samples` points, each with the coverage that its distance to the warped outline
-    implies. In float64, so that rounding to 8 bits hides the differences between processors.
-    """
-    turn, slant, size, aspect, grow, shift, warp, source = (
-        torch.from_numpy(np.ascontiguousarray(a))
-        for a in (pose.turn, pose.slant, pose.size, pose.aspect, pose.grow, pose.shift, pose.warp, distances)
-    )
-    points = (torch.arange(SIZE * samples, dtype=torch.float64) + 0.5) / samples
-    waves = torch.cos(torch.pi * torch.arange(WAVES) * points[:, None] / SIZE)
-    moved = torch.einsum("yk,nckl,xl->ncyx", waves, warp, waves) - shift[:, :, None, None] - SIZE / 2
-    x, y = moved[:, 0] + points, moved[:, 1] + points[:, None]
-    turn, slant, size, aspect, grow = (a[:, None, None] for a in (turn, slant, size, aspect, grow))
-    x, y = turn.cos() * x + turn.sin() * y, turn.cos() * y - turn.sin() * x
-    scale = EXTENT / INK / size
-    x, y = (x + slant * y) / aspect.sqrt() * scale, y * aspect.sqrt() * scale
-    grid = torch.stack([x, y], dim=-1) / (CANVAS / 2)
-    sampled = F.grid_sample(source[:, None], grid, padding_mode="border", align_corners=False)
-    coverage = ((sampled[:, 0] + grow) / scale * samples + 0.5).clamp(0, 1)
-    return F.avg_pool2d(coverage[:, None], samples)[:, 0].numpy()
 
 
 def candidates() -> dict[int, str]:
@@ -153,48 +64,64 @@ def candidates() -> dict[int, str]:
     return {
         code: script
         for code, script in codes.items()
-        if kinds[code][0] in "LNS" and kinds[code] not in ("Lm", "Sk") and not unicodedata.decomposition(chr(code))
+        if kinds[code][0] in "LNS"
+        and kinds[code] not in ("Lm", "Sk")
+        and not unicodedata.decomposition(chr(code))
     }
 
 
-def similarity(distances: np.ndarray) -> np.ndarray:
-    """Highest correlation of each pair of shapes under small turns and stretches: `[N, CANVAS, CANVAS]` -> `[N, N]`.
+@dataclass(frozen=True, eq=False)
+class Character:
+    """One class: its shape in every face, `[faces, CANVAS, CANVAS]`."""
 
-    Compared are slightly blurred renderings at equal size and stroke width.
-    """
-    count = len(distances)
-    flat, grow = np.zeros(count), np.array([thicken(d, stroke=6.0, limit=3.0) for d in distances])
+    code: int
+    script: str
+    shapes: np.ndarray
 
-    def view(turn: float, aspect: float) -> np.ndarray:
-        still = np.zeros((count, 2)), np.zeros((count, 2, WAVES, WAVES))
-        shapes = draw(distances, Pose(flat + turn, flat, flat + 1.2, flat + aspect, grow, *still), samples=1)
-        shapes = gaussian_filter(shapes, (0, 1, 1)).reshape(count, -1)
-        shapes -= shapes.mean(axis=1, keepdims=True)
-        return shapes / np.linalg.norm(shapes, axis=1, keepdims=True)
-
-    straight = view(0.0, 1.0)
-    highest = np.max([straight @ view(turn, aspect).T for turn in (-0.2, 0.0, 0.2) for aspect in (0.8, 1.0, 1.25)], axis=0)
-    return np.maximum(highest, highest.T)
+    @property
+    def name(self) -> str:
+        return f"{self.script}/U+{self.code:04X}"
 
 
-def distinct(distances: np.ndarray) -> list[int]:
-    """Positions of shapes no two of which are alike; of two that are, the earlier stays."""
-    alike = similarity(distances) > ALIKE
+def select(characters: list[Character]) -> list[Character]:
+    """Drop faces that show another character, then every character that looks like an earlier one in some face."""
+    owner = np.repeat(np.arange(len(characters)), [len(c.shapes) for c in characters])
+    like = similarity(
+        np.concatenate([c.shapes for c in characters]), np.stack([c.shapes[0] for c in characters])
+    )
+    akin = like[np.arange(len(owner)), owner] >= AKIN
+    like = np.maximum.reduceat(like[akin], np.searchsorted(owner[akin], np.arange(len(characters))))
+    alike = np.maximum(like, like.T) > ALIKE
     kept: list[int] = []
     for i, row in enumerate(alike):
         if not row[kept].any():
             kept.append(i)
-    return kept
+    return [
+        Character(characters[i].code, characters[i].script, characters[i].shapes[akin[owner == i]])
+        for i in kept
+    ]
 
 
-def poses(code: int, script: str, faces: list[np.ndarray]) -> tuple[np.ndarray, Pose]:
-    """The face and pose of each drawing of a character: int64 `[DRAWERS]` positions in `faces`, and the pose."""
+@cache
+def alphabet() -> tuple[Character, ...]:
+    """The classes, sorted by name."""
+    found = []
+    for code, script in candidates().items():
+        shapes = [shape for face in FACES if (shape := render(code, face)) is not None]
+        if shapes:
+            found.append(Character(code, script, np.stack(shapes)))
+    return tuple(sorted(select(found), key=lambda character: character.name))
+
+
+def poses(character: Character) -> tuple[np.ndarray, Pose]:
+    """How each drawer draws a character: int64 `[DRAWERS]` index of the face, and the pose."""
+    script, shapes = character.script, character.shapes
     hands = [numpy_generator("glyphs", "hand", script, drawer).uniform(-1, 1, 4) for drawer in range(DRAWERS)]
     face, slant, aspect, stroke = np.array(hands).T
-    chosen = ((face + 1) / 2 * len(faces)).astype(np.int64)
-    fresh = numpy_generator("glyphs", "drawing", code)
+    chosen = ((face + 1) / 2 * len(shapes)).astype(np.int64)
+    fresh = numpy_generator("glyphs", "drawing", character.code)
     turn, bend, size = fresh.uniform(-1, 1, (3, DRAWERS))
-    grow = [thicken(faces[i], stroke=5.0 + 1.8 * s, limit=1.5) for i, s in zip(chosen, stroke, strict=True)]
+    grow = [growth(shapes[i], stroke=5.2 + 1.6 * s, limit=1.5) for i, s in zip(chosen, stroke, strict=True)]
     frequency = np.add.outer(np.arange(WAVES), np.arange(WAVES))
     return chosen, Pose(
         turn=0.25 * turn,
@@ -202,41 +129,33 @@ def poses(code: int, script: str, faces: list[np.ndarray]) -> tuple[np.ndarray, 
         size=np.exp(0.15 * size),
         aspect=np.exp(0.25 * aspect),
         grow=np.array(grow),
-        shift=fresh.uniform(-1.5, 1.5, (DRAWERS, 2)),
-        warp=fresh.normal(size=(DRAWERS, 2, WAVES, WAVES)) * np.where(frequency > 0, 0.9 / np.maximum(frequency, 1), 0),
+        shift=fresh.uniform(-2, 2, (DRAWERS, 2)),
+        warp=fresh.normal(size=(DRAWERS, 2, WAVES, WAVES))
+        * np.where(frequency > 0, 0.9 / np.maximum(frequency, 1), 0),
     )
 
 
-def drawings(code: int, script: str) -> np.ndarray:
+def drawings(character: Character) -> np.ndarray:
     """One character by each drawer: uint8 `[DRAWERS, SIZE, SIZE]`, ink = 255."""
-    faces = renderings(code)
-    chosen, pose = poses(code, script, faces)
-    return np.rint(255 * draw(np.stack(faces)[chosen], pose, samples=2)).astype(np.uint8)
-
-
-@cache
-def alphabet() -> dict[str, tuple[int, str]]:
-    """Code point and script of each class by its name, in the order of the classes."""
-    found = {code: script for code, script in candidates().items() if renderings(code)}
-    codes = list(found)
-    kept = [codes[i] for i in distinct(np.stack([renderings(code)[0] for code in codes]))]
-    return dict(sorted((f"{found[code]}/U+{code:05X}", (code, found[code])) for code in kept))
+    chosen, pose = poses(character)
+    return np.rint(255 * draw(character.shapes[chosen], pose, samples=2)).astype(np.uint8)
 
 
 def build() -> tuple[np.ndarray, dict]:
     """Draw the data set: images uint8 `[classes, DRAWERS, SIZE, SIZE]` (ink = 255) and its meta.json."""
-    classes = alphabet()
-    images = np.stack([drawings(code, script) for code, script in classes.values()])
-    groups = [script for _, script in classes.values()]
+    characters = alphabet()
+    images = np.stack([drawings(character) for character in characters])
+    groups = [character.script for character in characters]
     parts = {
-        part: [i for i, script in enumerate(groups) if SCRIPTS[script][0] == part] for part in ("train", "val", "test")
+        part: [i for i, script in enumerate(groups) if SCRIPTS[script][0] == part]
+        for part in ("train", "val", "test")
     }
     return images, {
         "name": "glyphs",
         "kind": "glyphs",
         "size": SIZE,
         "channels": 1,
-        "class_names": list(classes),
+        "class_names": [character.name for character in characters],
         "groups": groups,
         "splits": {"default": parts},
         "default_split": "default",
