@@ -87,27 +87,27 @@ def load_sources(path: Path = SOURCES) -> dict:
 
 
 def fetch(source: SourceFile, read: Callable[[Path], Read]) -> Read:
-    """What `read(path)` makes of the first copy that it accepts; `read` raises DataError for a bad one.
+    """What `read(path)` makes of the first copy that it accepts; `read` raises DataError, naming the path.
 
     A download is read before it gets its name in the cache, so nothing half-written or wrong is ever left there.
     NotFound: there is no copy. DataError: there are copies and all are bad; the message lists every place and remedy.
     """
-    failures: list[tuple[str | Path, Exception]] = []
+    failures: list[DataError] = []
     for place in source.places():
+        if failures:
+            console.print(
+                f"no use: {failures[-1]}\ntrying {place}", style="yellow", markup=False, soft_wrap=True
+            )
         try:
             return read(place) if isinstance(place, Path) else _download(source, place, read)
         except DataError as error:
-            failures.append((place, error))
-            console.print(f"[yellow]{place} is no use:[/] {error}", highlight=False, soft_wrap=True)
-    missing = all(isinstance(error, NotFound) for _, error in failures)
+            failures.append(error)
+    missing = all(isinstance(error, NotFound) for error in failures)
     raise (NotFound if missing else DataError)(_remedy(source, failures))
 
 
-def _remedy(source: SourceFile, failures: list) -> str:
-    tried = (
-        "".join(f"\n  tried {place}: {error}" for place, error in failures)
-        or "\n  no local copy and no URL to try"
-    )
+def _remedy(source: SourceFile, failures: list[DataError]) -> str:
+    tried = "".join(f"\n  tried {error}" for error in failures) or "\n  no local copy and no URL to try"
     expected = f"\n  expected: {source.expected}" if source.expected else ""
     return (
         f"no good copy of {source.dataset}/{source.name}{tried}{expected}\n"
@@ -141,20 +141,20 @@ def _get(url: str, path: Path) -> None:
             return _get_once(url, path)
         except (_Retry, requests.ConnectionError, requests.Timeout) as error:
             if attempt == TRIES - 1:
-                raise NotFound(f"gave up after {TRIES} tries: {error}") from error
+                raise NotFound(f"{url}: gave up after {TRIES} tries: {error}") from error
             time.sleep(BACKOFF_SECONDS * 2**attempt)
         except requests.RequestException as error:
-            raise DataError(f"download failed: {error}") from error
+            raise DataError(f"{url}: download failed: {error}") from error
 
 
 def _get_once(url: str, path: Path) -> None:
     with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
         if response.status_code in (404, 410):
-            raise NotFound(f"HTTP {response.status_code}, no such file")
+            raise NotFound(f"{url}: HTTP {response.status_code}, no such file")
         if response.status_code == 429 or response.status_code >= 500:
             raise _Retry(f"HTTP {response.status_code}")
         if response.status_code != 200:
-            raise DataError(f"HTTP {response.status_code} {response.reason}")
+            raise DataError(f"{url}: HTTP {response.status_code} {response.reason}")
         size = int(response.headers.get("Content-Length", 0)) or None
         received = _save(response, path, url, size)
     if size is not None and "Content-Encoding" not in response.headers and received < size:
