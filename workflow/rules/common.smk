@@ -1,0 +1,71 @@
+"""What every stage needs: the study, its runs by name, paths, and which code a job depends on."""
+
+import os
+import shlex
+import sys
+from functools import cache
+from glob import glob
+from pathlib import Path
+
+import torch
+import yaml
+from snakemake.cli import get_argument_parser
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+shell.prefix(
+    f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+)  # jobs run on Snakemake's own Python
+
+import algos
+from bench.study import Study, results_root, run_spec, test_spec
+from tasks.dataset import prepared_root
+from tasks.prepare import disk_name
+
+STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
+RUNS = {run.name: run for run in STUDY.runs()}
+PREPARED = {disk_name(run.dataset): run.dataset for run in RUNS.values() if run.kind == "classification"}
+
+RESULTS = f"{results_root()}/{STUDY.name}"
+REPORTS = f"{os.environ.get('REPORTS_ROOT', 'reports')}/{STUDY.name}"
+LOGS = f"logs/{STUDY.name}"
+STUDY_FILE = f"{RESULTS}/study.yaml"
+META = f"{prepared_root()}/{{dataset}}/meta.json"
+
+# A GPU is a resource only where there is one to share; a cluster's login node has none, so its profile sets this itself.
+_device = STUDY.config["train"]["device"]
+GPU = int(_device == "cuda" or (_device == "auto" and torch.cuda.is_available()))
+
+# Snakemake takes a profile that does not exist for none at all, and would run a cluster's study on the login node.
+PROFILE = get_argument_parser().parse_known_args(sys.argv[1:])[0].workflow_profile or "default"
+if PROFILE != "none" and not any(Path(folder, PROFILE).exists() for folder in (".", "profiles")):
+    raise WorkflowError(
+        f"there is no profile {PROFILE!r}; known: {', '.join(sorted(os.listdir('profiles')))}"
+    )
+
+
+wildcard_constraints:
+    dataset=r"[^/]+",
+    run=r"[^/]+/\d+way_\d+shot/[^/]+/seed\d+",
+
+
+@cache
+def sources(code):
+    """Files behind an algorithm or a Python file: itself and all that it imports of this repository."""
+    return [os.path.relpath(path) for path in algos.sources(code)]
+
+
+def job_code(verb, run):
+    """What a job runs. Editing one of these files repeats the job; editing any other file does not."""
+    return sorted({*sources(f"bench/{verb}.py"), *sources(RUNS[run].algorithm)})
+
+
+def prepared(wildcards):
+    """The data set of a run; generated regression tasks have none."""
+    run = RUNS[wildcards.run]
+    return META.format(dataset=disk_name(run.dataset)) if run.kind == "classification" else []
+
+
+def generator(wildcards):
+    """Embedded data change with the code that draws them; downloaded data are what they are, whatever our code."""
+    return sources("tasks/glyphs.py") if wildcards.dataset == "glyphs" else []

@@ -1,0 +1,32 @@
+rule study:
+    """Write the study with every default and every --config filled in: all verbs read this file."""
+    output:
+        STUDY_FILE,
+    log:
+        f"{LOGS}/study.log",
+    conda:
+        "../../environment.yml"
+    params:
+        text=yaml.safe_dump(STUDY.config, sort_keys=False),
+    shell:
+        "printf %s {params.text:q} > {output} 2> {log}"
+
+
+rule prepare:
+    """Fetch, verify and prepare a data set. The folder appears as a whole, so one file stands for it.
+
+    `update`: Snakemake must not delete a prepared data set first; on an air-gapped machine it may be the only copy.
+    """
+    input:
+        generator,
+    output:
+        update(META),
+    log:
+        f"{LOGS}/prepare/{{dataset}}.log",
+    retries: 2
+    conda:
+        "../../environment.yml"
+    params:
+        name=lambda wildcards: PREPARED[wildcards.dataset],
+    shell:
+        "python -m bench prepare {params.name} --force > {log} 2>&1"

@@ -1,0 +1,23 @@
+rule report:
+    """The offline HTML page of the study, with its figures and tables as files beside it."""
+    input:
+        study=STUDY_FILE,
+        tables=TABLES,
+        data=expand(META, dataset=PREPARED),
+        published="data/published.csv",
+        templates=glob("workflow/report/*"),
+        code=sources("bench/report.py"),
+    output:
+        report(
+            f"{REPORTS}/report.html",
+            category="Report",
+            caption="../report/page.rst",
+        ),
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.jsonl"
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m bench report {input.study} > {log} 2>&1"

@@ -1,0 +1,24 @@
+rule test:
+    """Meta-test one trained run under every condition of the study, on the study's frozen episodes."""
+    input:
+        study=ancient(STUDY_FILE),
+        data=prepared,
+        model=rules.train.output.model,
+        record=rules.train.output.record,
+        code=lambda wildcards: job_code("test", wildcards.run),
+    output:
+        episodes=f"{RESULTS}/{{run}}/episodes.parquet",
+        record=f"{RESULTS}/{{run}}/test.json",
+    log:
+        f"{LOGS}/test/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/test/{{run}}.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.config["train"]["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        spec=lambda wildcards: test_spec(STUDY, RUNS[wildcards.run]),
+    shell:
+        "python -m bench test {input.study} {wildcards.run} > {log} 2>&1"

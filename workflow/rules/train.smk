@@ -1,0 +1,27 @@
+rule train:
+    """Meta-train one run. A job that was killed goes on from its checkpoint, which is no declared output on purpose:
+    Snakemake deletes the outputs of failed jobs.
+
+    The study file is `ancient`: a new study file repeats only the jobs whose own settings (`spec`) have changed.
+    """
+    input:
+        study=ancient(STUDY_FILE),
+        data=prepared,
+        code=lambda wildcards: job_code("train", wildcards.run),
+    output:
+        model=f"{RESULTS}/{{run}}/model.safetensors",
+        history=f"{RESULTS}/{{run}}/history.parquet",
+        record=f"{RESULTS}/{{run}}/run.json",
+    log:
+        f"{LOGS}/train/{{run}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{run}}.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: STUDY.config["train"]["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        spec=lambda wildcards: run_spec(STUDY, RUNS[wildcards.run]),
+    shell:
+        "python -m bench train {input.study} {wildcards.run} > {log} 2>&1"
