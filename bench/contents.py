@@ -22,7 +22,15 @@ def anchor(setting: Setting, algorithm: str) -> str:
 def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
     """One row per algorithm and mode, one group of columns per setting, floors (pixel_nn, chance) at the bottom."""
     everything = _clean(cells)
-    table = Table("headline", "Accuracy in distribution", [Column(c, numeric=False) for c in ("Algorithm", "Family", "Mode")])
+    table = Table(
+        "headline",
+        "Accuracy in distribution",
+        [
+            Column("Algorithm", numeric=False),
+            Column("Family", numeric=False, minor=True),
+            Column("Mode", numeric=False),
+        ],
+    )
     keys = everything[["algorithm", "title", "family", "mode"]].drop_duplicates()
     keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].eq("pixel_nn"))
     keys = keys.sort_values(["floor", "order", "title", "mode"])
@@ -32,7 +40,8 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
         part = at(everything, setting)
         marks = _marks(part, at(comparisons, setting))
         group = [
-            _group_cells(part, at(runs, setting), setting, key, marks.get((key.algorithm, key.mode), "")) for key in keys.itertuples()
+            _group_cells(part, at(runs, setting), setting, key, marks.get((key.algorithm, key.mode), ""))
+            for key in keys.itertuples()
         ]
         shown = [any(row[i] is not EMPTY for row in group) for i in range(len(group[0]))]
         labels = (MEASURES[part["metric"].iloc[0]], "Episode ±", "Trained on", "Published", "Difference")
@@ -55,7 +64,11 @@ def _identity(rows: pd.DataFrame, key) -> Row:
     paper = mine.loc[mine["mode"].eq(key.mode), "paper"].any()
     mode = f"{key.mode}, paper" if paper and mine["mode"].nunique() > 1 else key.mode
     note = "the evaluation mode of the paper" if paper else "not how the paper evaluates"
-    cells = [Cell(key.title, key.title, note=key.algorithm), Cell(key.family, key.family), Cell(mode, mode, note=note)]
+    cells = [
+        Cell(key.title, key.title, note=key.algorithm),
+        Cell(key.family, key.family),
+        Cell(mode, mode, note=note),
+    ]
     return Row(cells, key.family, "paper" if paper else "other", floor=key.floor)
 
 
@@ -81,7 +94,10 @@ def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, 
     link = f"#{anchor(setting, key.algorithm)}" if len(mine) else ""
     if hit.empty:
         failed = mine[~mine["status"].isin(FINE)]["status"]
-        return [Cell(failed.iloc[0], link=link, note="see missing and failed") if len(failed) else EMPTY, *[EMPTY] * 4]
+        return [
+            Cell(failed.iloc[0], link=link, note="see missing and failed") if len(failed) else EMPTY,
+            *[EMPTY] * 4,
+        ]
     row = hit.iloc[0]
     measure = _measure(row, mine, mark, link)
     episode = Cell(number(row["episode_half_width"], row["metric"]), row["episode_half_width"])
@@ -116,7 +132,9 @@ def _literature(row: pd.Series, setting: Setting, key) -> list[Cell]:
     return [Cell(number(value, metric) + half, value, note=source), Cell(number(gap, metric, sign=True), gap)]
 
 
-def comparison_table(comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Setting, shift: str, name: str) -> Table | None:
+def comparison_table(
+    comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Setting, shift: str, name: str
+) -> Table | None:
     """Row minus column over the same episodes; bold where the Holm-corrected p is below 0.05."""
     pairs = at(comparisons, setting)
     pairs = pairs[pairs["shift"].eq(shift)]
@@ -134,7 +152,12 @@ def comparison_table(comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Se
         found[row.algorithm_b, row.algorithm_a] = _difference(row, metric, -1)
     columns = [Column("Row minus column", numeric=False), *[Column(title) for title in order["title"]]]
     body = [
-        Row([Cell(a.title, a.title), *[found.get((a.algorithm, b.algorithm), Cell("")) for b in order.itertuples()]])
+        Row(
+            [
+                Cell(a.title, a.title),
+                *[found.get((a.algorithm, b.algorithm), Cell("")) for b in order.itertuples()],
+            ]
+        )
         for a in order.itertuples()
     ]
     return Table(f"{name}-{setting.slug}", setting.label, columns, body)
@@ -152,7 +175,16 @@ def _difference(row, metric: str, sign: int) -> Cell:
 def cost_table(runs: pd.DataFrame) -> Table:
     """Means over the seeds that finished."""
     columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Family")]
-    labels = ("Training", "CPU time", "Steps", "Tasks/s", "Adaptation, ms/task", "Parameters", "Peak memory, MB", "Budget, %")
+    labels = (
+        "Training",
+        "CPU time",
+        "Steps",
+        "Tasks/s",
+        "Adaptation, ms/task",
+        "Parameters",
+        "Peak memory, MB",
+        "Budget, %",
+    )
     table = Table("cost", "Cost", [*columns, *map(Column, labels)])
     done = runs[runs["status"].isin(FINE)]
     for setting in settings(done):
@@ -181,11 +213,21 @@ def published_table(cells: pd.DataFrame) -> Table | None:
     rows = load_published()
     here = _clean(cells)
     wanted = set(zip(here["algorithm"], here["dataset"], here["way"], here["shot"], strict=True))
-    rows = rows[[key in wanted for key in zip(rows["algorithm"], rows["dataset"], rows["way"], rows["shot"], strict=True)]]
+    rows = rows[
+        [
+            key in wanted
+            for key in zip(rows["algorithm"], rows["dataset"], rows["way"], rows["shot"], strict=True)
+        ]
+    ]
     if rows.empty:
         return None
     titles = dict(zip(here["algorithm"], here["title"], strict=True))
-    columns = [Column("Setting", numeric=False), Column("Algorithm", numeric=False), Column("Value"), Column("± 95 %")]
+    columns = [
+        Column("Setting", numeric=False),
+        Column("Algorithm", numeric=False),
+        Column("Value"),
+        Column("± 95 %"),
+    ]
     columns += [Column(c, numeric=False) for c in ("Mode", "Variant", "Backbone", "Source", "In the table")]
     body = []
     for row in rows.itertuples():
@@ -194,7 +236,16 @@ def published_table(cells: pd.DataFrame) -> Table | None:
         source = f"{row.source_paper}, {row.source_table}"
         words = [row.mode, row.variant, row.backbone, source, shown]
         numbers = [Cell(number(value, row.metric), value) for value in (row.accuracy, row.ci95)]
-        body.append(Row([Cell(label, label), Cell(titles[row.algorithm], row.algorithm), *numbers, *[Cell(w, w) for w in words]]))
+        body.append(
+            Row(
+                [
+                    Cell(label, label),
+                    Cell(titles[row.algorithm], row.algorithm),
+                    *numbers,
+                    *[Cell(w, w) for w in words],
+                ]
+            )
+        )
     return Table("published", "Published values", columns, body)
 
 
@@ -202,10 +253,17 @@ def missing_table(runs: pd.DataFrame) -> Table:
     """Runs without a result, and why."""
     columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Seed", "Status", "Reason")]
     table = Table("missing", "Missing and failed", columns)
-    why = {"missing": "no run.json: not trained yet, or its job failed before it could write one", "untested": "trained, but not tested yet"}
+    why = {
+        "missing": "no run.json: not trained yet, or its job failed before it could write one",
+        "untested": "trained, but not tested yet",
+    }
     for row in runs[~runs["status"].isin(FINE)].itertuples():
         setting = Setting(row.dataset, int(row.way), int(row.shot))
-        reason = row.reason if isinstance(row.reason, str) and row.reason else why.get(row.status, "no reason recorded")
+        reason = (
+            row.reason
+            if isinstance(row.reason, str) and row.reason
+            else why.get(row.status, "no reason recorded")
+        )
         title = row.title if isinstance(row.title, str) and row.title else row.algorithm
         link = f"#{anchor(setting, row.algorithm)}"
         words = [setting.label, str(row.seed), row.status, reason]

@@ -5,13 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.contents import FINE, anchor
+from bench.contents import FINE, LEVEL, anchor
 from bench.figures import hardest, own_task
 from bench.results import RunResult, read_run
-from bench.style import Setting, at, listed, number, settings
+from bench.style import at, listed, number, settings
 
-_MACHINE = {"git_commit": "commit", "python": "Python", "torch": "PyTorch", "platform": "platform", "cpu": "processor", "gpu": "GPU"}
-_SHOWN_BEST = 6
+_MACHINE = {
+    "git_commit": "commit",
+    "python": "Python",
+    "torch": "PyTorch",
+    "platform": "platform",
+    "cpu": "processor",
+    "gpu": "GPU",
+}
+_SETTINGS_TOLD = 6
 
 
 def run_groups(runs: pd.DataFrame, study_folder: Path) -> list[dict]:
@@ -40,7 +47,9 @@ def run_groups(runs: pd.DataFrame, study_folder: Path) -> list[dict]:
 
 
 def _digests(found: list[RunResult]) -> dict[str, str]:
-    return {name: digest for result in found if result.test for name, digest in result.test["episodes"].items()}
+    return {
+        name: digest for result in found if result.test for name, digest in result.test["episodes"].items()
+    }
 
 
 def _machine(records: list[dict]) -> dict[str, str]:
@@ -91,41 +100,43 @@ def data_cards(datasets: list[str], prepared: Path) -> list[dict]:
     return cards
 
 
-def findings(cells: pd.DataFrame, comparisons: pd.DataFrame, scope: str | None) -> list[str]:
-    """The result in words: per setting the best, those it cannot be told from, and who keeps most under shift."""
-    cells, said = own_task(cells), []
-    for setting in settings(cells):
+def findings(cells: pd.DataFrame, comparisons: pd.DataFrame, scope: str | None) -> list[tuple[str, str]]:
+    """The result in words, (setting, text): the best, those it cannot be told from, who keeps most under shift."""
+    said, cells = [], own_task(cells)
+    for setting in settings(cells)[:_SETTINGS_TOLD]:
         rows = at(cells, setting)
         clean = rows[rows["shift"].eq("none")]
         rising = clean["metric"].iloc[0] == "mse"
         clean = clean.sort_values("mean", ascending=rising)
-        said.append(_best(setting, clean, at(comparisons, setting)))
+        text = _best(clean, at(comparisons, setting))
         worst = hardest(rows, scope).sort_values(ascending=rising) if scope else []
-        if len(worst) > 1:
-            said.append(_shifted(setting, clean, worst))
-    return said[: 2 * _SHOWN_BEST]
+        said.append((setting.label, text + (_shifted(clean, worst) if len(worst) > 1 else "")))
+    return said
 
 
-def _best(setting: Setting, clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+def _best(clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     first, metric = clean.iloc[0], clean["metric"].iloc[0]
     unit = " %" if metric == "accuracy" else ""
     interval = f"95 % interval {number(first['low'], metric)} to {number(first['high'], metric)}"
-    pairs = comparisons[comparisons["shift"].eq("none") & comparisons["p_holm"].ge(0.05)]
+    pairs = comparisons[comparisons["shift"].eq("none") & comparisons["p_holm"].ge(LEVEL)]
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     titles = clean.loc[clean["algorithm"].isin(close), "title"]
-    tied = f" {listed(titles)} cannot be told from it on these episodes." if len(titles) else ""
-    text = f"{setting.label}: {first['title']} is best with {number(first['mean'], metric)}{unit} ({interval})."
-    return text + tied
+    tied = f"; {listed(titles)} cannot be told from it" if len(titles) else ""
+    return f"{first['title']} comes first with {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
-def _shifted(setting: Setting, clean: pd.DataFrame, worst: pd.Series) -> str:
+def _shifted(clean: pd.DataFrame, worst: pd.Series) -> str:
+    """How far the trained learner that ends highest and the one that ends lowest fall."""
     metric = clean["metric"].iloc[0]
     trained = clean[clean["family"].ne("baseline")].set_index("algorithm")
     worst = worst[worst.index.isin(trained.index)]
-    unit = " %" if metric == "accuracy" else ""
     ends = [
-        f"{trained.loc[a, 'title']} goes from {number(trained.loc[a, 'mean'], metric)} to {number(worst[a], metric)}{unit}"
-        for a in dict.fromkeys([worst.index[0], worst.index[-1]])
+        f"{trained.loc[a, 'title']} {verb} at {number(worst[a], metric)} (from {number(trained.loc[a, 'mean'], metric)})"
+        for a, verb in zip(
+            dict.fromkeys([*worst.index[:1], *worst.index[-1:]]),
+            ("stays highest", "ends lowest"),
+            strict=False,
+        )
     ]
-    return f"{setting.label}, mean over the shifts at their highest severity: " + ", while ".join(ends) + "."
+    return f" Under the shifts at their highest severity, {' and '.join(ends)}." if ends else ""

@@ -1,5 +1,6 @@
 """The figures of a study, drawn from the tables of `bench summarize`."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from bench.style import Look, Setting, at, family_order, listed, number, settings
 from bench.svg import INK, Figure, Panel
+from tasks.shifts import SHIFTS
 
 MEASURES = {"accuracy": "accuracy, %", "mse": "mean squared error"}
 SCOPES = {"task": "whole task shifted", "query": "only queries shifted"}
@@ -43,9 +45,23 @@ def headline_figure(cells: pd.DataFrame, looks: dict[str, Look], scope: str | No
         worst = hardest(rows, scope) if scope else pd.Series(dtype=float)
         said = [_said(row, worst.get(row.algorithm)) for row in clean[::-1].itertuples()]
         draw = partial(_draw_headline, clean=clean, worst=worst, looks=looks)
-        height = 0.95 + 0.27 * len(clean)
-        panels.append(Panel(setting.label, f"{setting.label}: {'; '.join(said)}.", draw, 5.4, height))
+        height = 0.75 + 0.25 * len(clean)
+        panels.append(
+            Panel(
+                setting.label,
+                f"{setting.label}: {'; '.join(said)}.",
+                draw,
+                4.8,
+                height,
+                label_margin(clean["title"]),
+            )
+        )
     return Figure("headline", "In and out of distribution", panels, columns=2)
+
+
+def label_margin(labels: Iterable[str]) -> float:
+    """Inches that the longest of these labels takes beside an axis."""
+    return 0.16 + 0.066 * max(map(len, labels))
 
 
 def _said(row, worst: float | None) -> str:
@@ -59,7 +75,9 @@ def _draw_headline(ax: Axes, clean: pd.DataFrame, worst: pd.Series, looks: dict[
         look, gid = looks[row.algorithm], f"series-{row.algorithm}"
         hard = worst.get(row.algorithm)
         if hard is not None:
-            ax.plot([factor * hard, factor * row.mean], [y, y], color=look.colour, lw=1.2, alpha=0.45, gid=gid)
+            ax.plot(
+                [factor * hard, factor * row.mean], [y, y], color=look.colour, lw=1.2, alpha=0.45, gid=gid
+            )
             ax.plot(factor * hard, y, look.marker, mec=look.colour, mfc="none", mew=1.4, ms=6.5, gid=gid)
         ax.plot([factor * row.low, factor * row.high], [y, y], color=look.colour, lw=3.2, alpha=0.8, gid=gid)
         ax.plot(factor * row.mean, y, look.marker, color=look.colour, ms=6.5, gid=gid)
@@ -97,9 +115,12 @@ def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Set
             for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
                 curves = pd.concat([clean, part]).sort_values("severity")
                 draw = partial(_draw_curves, curves=curves, looks=looks, limits=limits)
-                panels.append(Panel(name, _shift_alt(setting, name, scope, curves), draw, 3.1, 2.5))
+                title = SHIFTS[name].title if name in SHIFTS else name
+                panels.append(Panel(title, _shift_alt(setting, title, scope, curves), draw, 3.1, 2.5))
             used = {a: look for a, look in looks.items() if a in set(shifted["algorithm"])}
-            figures[setting, scope] = Figure(f"shifts-{setting.slug}-{scope}", f"{setting.label}, {SCOPES[scope]}", panels, used)
+            figures[setting, scope] = Figure(
+                f"shifts-{setting.slug}-{scope}", f"{setting.label}, {SCOPES[scope]}", panels, used
+            )
     return figures
 
 
@@ -129,7 +150,9 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits:
         part = curves[curves["algorithm"].eq(algorithm)]
         if part["severity"].gt(0).any():
             x, gid = part["severity"], f"series-{algorithm}"
-            ax.fill_between(x, factor * part["low"], factor * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid)
+            ax.fill_between(
+                x, factor * part["low"], factor * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid
+            )
             ax.plot(x, factor * part["mean"], color=look.colour, marker=look.marker, gid=gid)
     ax.set_xlabel("severity")
     ax.set_ylabel(MEASURES[curves["metric"].iloc[0]])
@@ -140,7 +163,9 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits:
     _chance(ax, curves, "y")
 
 
-def learning_figures(history: pd.DataFrame, looks: dict[str, Look], metric: dict[Setting, str]) -> dict[Setting, Figure]:
+def learning_figures(
+    history: pd.DataFrame, looks: dict[str, Look], metric: dict[Setting, str]
+) -> dict[Setting, Figure]:
     """Validation against seconds and against tasks, a line per run, by setting."""
     figures = {}
     for setting in settings(history):
@@ -150,15 +175,27 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look], metric: dict
         used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
         panels = []
         for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):
-            draw = partial(_draw_learning, rows=rows, column=column, label=label, looks=used, metric=metric[setting])
+            draw = partial(
+                _draw_learning, rows=rows, column=column, label=label, looks=used, metric=metric[setting]
+            )
             best = rows.groupby("algorithm")["val_accuracy"].max() if metric[setting] == "accuracy" else None
-            said = "" if best is None else " Best: " + listed(f"{used[a].title} {number(v)}" for a, v in best.items()) + "."
-            panels.append(Panel(f"against {label}", f"{setting.label}: validation against {label}.{said}", draw, 4.6, 3.0))
+            said = (
+                ""
+                if best is None
+                else " Best: " + listed(f"{used[a].title} {number(v)}" for a, v in best.items()) + "."
+            )
+            panels.append(
+                Panel(
+                    f"against {label}", f"{setting.label}: validation against {label}.{said}", draw, 4.6, 3.0
+                )
+            )
         figures[setting] = Figure(f"learning-{setting.slug}", setting.label, panels, used, columns=2)
     return figures
 
 
-def _draw_learning(ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], metric: str) -> None:
+def _draw_learning(
+    ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], metric: str
+) -> None:
     factor = 100 if metric == "accuracy" else 1
     for algorithm, look in looks.items():
         for _, run in rows[rows["algorithm"].eq(algorithm)].groupby("seed"):
@@ -192,7 +229,16 @@ def rank_figure(ranks: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
         said = listed(f"{looks[r.algorithm].title} {r.average_rank:.2f}" for r in rows[::-1].itertuples())
         first = rows.iloc[0]
         alt = f"Average ranks over {first['n_blocks']} blocks, critical difference {first['critical_difference']:.2f}: {said}."
-        panels.append(Panel(str(scope), alt, partial(_draw_ranks, rows=rows, looks=looks), 5.4, 0.95 + 0.27 * len(rows)))
+        panels.append(
+            Panel(
+                str(scope),
+                alt,
+                partial(_draw_ranks, rows=rows, looks=looks),
+                4.8,
+                0.75 + 0.25 * len(rows),
+                label_margin(looks[a].title for a in rows["algorithm"]),
+            )
+        )
     return Figure("ranks", "Average ranks", panels, columns=2) if panels else None
 
 

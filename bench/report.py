@@ -1,7 +1,7 @@
 """`bench report STUDY.yaml`: one offline HTML page, figures as SVG and PDF, tables as CSV, Markdown and LaTeX."""
 
 import argparse
-import base64
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,10 @@ import pandas as pd
 import yaml
 
 from bench import contents, evidence, figures
-from bench.pictures import pictures
+from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, results_root
-from bench.style import Look, at, listed, looks, settings
+from bench.style import Look, at, dataset_label, looks, settings
 from bench.svg import Figure, marker_path
 from bench.tables import Table
 from tasks.dataset import prepared_root
@@ -75,7 +75,9 @@ def read_summary(folder: Path) -> Summary:
     paths = {name: folder / f"{name}.csv" for name in SUMMARIES} | {"history": folder / "history.parquet"}
     for path in paths.values():
         if not path.exists():
-            raise FileNotFoundError(f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first")
+            raise FileNotFoundError(
+                f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first"
+            )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
     return Summary(**frames, history=pd.read_parquet(paths["history"]))
 
@@ -85,20 +87,19 @@ def build_report(study: Study) -> Path:
     source, target = results_root() / study.name, reports_root() / study.name
     summary = read_summary(source / "tables")
     drawn, tables = draw(summary), tabulate(summary)
-    for figure in drawn.values():
-        for one in figure:
-            one.save(target / "figures")
-    for group in tables.values():
-        for table in group:
-            table.save(target / "tables")
+    shown = pictures(study)
+    for figure in [*itertools.chain(*drawn.values()), *shown]:
+        figure.save(target / "figures")
+    for table in itertools.chain(*tables.values()):
+        table.save(target / "tables")
     datasets = list(dict.fromkeys(summary.runs["dataset"]))
     page = render(
         study=study,
         figures=drawn,
         tables=tables,
-        findings=evidence.findings(summary.cells, summary.comparisons, summary.scope) if len(summary.cells) else [],
+        findings=evidence.findings(summary.cells, summary.comparisons, summary.scope),
         captions=captions(summary),
-        pictures=pictures(datasets, study.config),
+        pictures=shown,
         cards=evidence.data_cards(datasets, prepared_root()),
         groups=evidence.run_groups(summary.runs, source),
         counts=summary.runs["status"].value_counts().to_dict(),
@@ -151,9 +152,11 @@ def captions(summary: Summary) -> dict[str, str]:
 
 
 def _counted(values: pd.Series, noun: str) -> str:
-    found = sorted(set(values.dropna().astype(int)))
-    plural = "" if found == [1] else "s"
-    return f"{listed(f'{v:,}' for v in found)} {noun}{plural}" if found else f"no {noun}s"
+    if values.empty:
+        return f"no {noun}s"
+    low, high = int(values.min()), int(values.max())
+    numbers = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{numbers} {noun}" + ("" if high == 1 else "s")
 
 
 def render(**context) -> str:
@@ -162,10 +165,8 @@ def render(**context) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.globals.update(marker_path=marker_path, data_uri=_data_uri)
+    environment.globals.update(marker_path=marker_path, data_uri=data_uri, dataset_label=dataset_label)
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    return environment.get_template("page.html.j2").render(style=style, script=script, sections=SECTIONS, **context)
-
-
-def _data_uri(path: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    return environment.get_template("page.html.j2").render(
+        style=style, script=script, sections=SECTIONS, **context
+    )

@@ -1,6 +1,5 @@
 """How names, numbers and algorithms look, in tables and figures alike."""
 
-import colorsys
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,13 +7,20 @@ from typing import NamedTuple
 
 import pandas as pd
 
-FAMILIES = ("metric-based", "optimization-based", "model-based", "baseline")
-# Hues that stay apart in the common forms of colour blindness (after Okabe and Ito), at a lightness that keeps a contrast
-# of 3:1 or more on white and on the dark page; the marker tells the members of a family apart without any colour.
-_HUES = {"metric-based": 205, "optimization-based": 22, "model-based": 162, "baseline": None}
-_LIGHTNESS = (0.44, 0.60, 0.34, 0.52)
-_HUE_STEPS = (0, 12, -10, 22, -18)
-_MARKERS = "osD^vPX<>phd"
+# Blues, reds to ochres, greens, greys: hues that stay apart in the common forms of colour blindness (after Okabe and Ito),
+# each with a contrast of 3:1 or more on the white and on the dark page. Markers tell algorithms apart without any colour.
+COLOURS = {
+    "metric-based": ("#0b76b8", "#8a63c9", "#2f8fa8", "#6a70d6", "#4b63c4"),
+    "optimization-based": ("#cf4a12", "#b07a00", "#c8456b", "#a8622e", "#b5508f", "#d9601f"),
+    "model-based": ("#008a64", "#5f8a1c", "#1f8f8a", "#7c8434", "#3f9a45"),
+    "baseline": ("#7b7f86", "#8c7f6d", "#6c7a89"),
+}
+MARKERS = {
+    "metric-based": "osDph8d",
+    "optimization-based": "^v<>PXdDso8",
+    "model-based": "*HdX8Pp",
+    "baseline": "8ps",
+}
 _DATASETS = {"miniimagenet": "miniImageNet"}
 
 
@@ -31,8 +37,12 @@ class Setting(NamedTuple):
 
     @property
     def label(self) -> str:
-        name = _DATASETS.get(self.dataset, self.dataset[:1].upper() + self.dataset[1:])
-        return f"{name} {task_label(self.way, self.shot)}"
+        return f"{dataset_label(self.dataset)} {task_label(self.way, self.shot)}"
+
+
+def dataset_label(name: str) -> str:
+    """`omniglot` -> `Omniglot`."""
+    return _DATASETS.get(name, name[:1].upper() + name[1:])
 
 
 def task_label(way: int, shot: int) -> str:
@@ -47,7 +57,9 @@ def settings(frame: pd.DataFrame) -> list[Setting]:
 
 
 def at(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    return frame[frame["dataset"].eq(setting.dataset) & frame["way"].eq(setting.way) & frame["shot"].eq(setting.shot)]
+    return frame[
+        frame["dataset"].eq(setting.dataset) & frame["way"].eq(setting.way) & frame["shot"].eq(setting.shot)
+    ]
 
 
 @dataclass(frozen=True)
@@ -66,19 +78,14 @@ def looks(rows: pd.DataFrame) -> dict[str, Look]:
     result = {}
     for family in sorted(rows["family"].unique(), key=family_order):
         for i, row in enumerate(rows[rows["family"].eq(family)].itertuples()):
-            result[row.algorithm] = Look(row.title, family, _colour(family, i), _MARKERS[i % len(_MARKERS)])
+            colours, markers = (table.get(family, table["baseline"]) for table in (COLOURS, MARKERS))
+            colour, marker = colours[i % len(colours)], markers[i % len(markers)]
+            result[row.algorithm] = Look(row.title, family, colour, marker)
     return result
 
 
 def family_order(family: str) -> tuple[int, str]:
-    return (FAMILIES.index(family) if family in FAMILIES else len(FAMILIES), family)
-
-
-def _colour(family: str, index: int) -> str:
-    hue, lightness = _HUES.get(family, 290), _LIGHTNESS[index % len(_LIGHTNESS)]
-    turn = _HUE_STEPS[index % len(_HUE_STEPS)]
-    rgb = colorsys.hls_to_rgb(((hue or 0) + turn) % 360 / 360, lightness, 0 if hue is None else 0.85)
-    return "#" + "".join(f"{round(255 * channel):02x}" for channel in rgb)
+    return (list(COLOURS).index(family) if family in COLOURS else len(COLOURS), family)
 
 
 def number(value: float, metric: str = "accuracy", sign: bool = False) -> str:

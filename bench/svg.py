@@ -8,6 +8,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
@@ -20,8 +22,8 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bench",
     "pdf.fonttype": 42,
-    "font.size": 9.5,
-    "axes.titlesize": 10,
+    "font.size": 9,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -35,21 +37,35 @@ STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
-    **{key: INK for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color")},
+    **{
+        key: INK
+        for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color")
+    },
     **{key: INK for key in ("xtick.color", "ytick.color")},
 }
-_NO_DATE = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
+_NO_DATE = {"Date": None, "Creator": None}
+_TITLE = 0.3  # inches above each panel of a file
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; alt says in words what the drawing shows."""
+    """One pair of axes; sizes and the left margin in inches; alt says in words what the drawing shows."""
 
     title: str
     alt: str
     draw: Callable[[Axes], None]
     width: float = 4.0
     height: float = 2.7
+    left: float = 0.6
+
+    def place(self, canvas: Canvas, x: float, y: float) -> Axes:
+        """Draw into a canvas, lower left corner at (x, y); fixed margins keep the axes of a grid aligned."""
+        width, height = canvas.get_size_inches()
+        right, bottom, top = 0.12, 0.48, 0.08
+        box = (x + self.left, y + bottom, self.width - self.left - right, self.height - bottom - top)
+        ax = canvas.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+        self.draw(ax)
+        return ax
 
 
 @dataclass(frozen=True)
@@ -64,40 +80,47 @@ class Figure:
 
     def save(self, folder: Path) -> None:
         """Write `<name>.svg` and `<name>.pdf`; equal input gives equal bytes."""
-        folder.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context(STYLE):
             canvas = self._together()
-            for suffix in ("svg", "pdf"):
-                atomic_write(
-                    folder / f"{self.name}.{suffix}",
-                    lambda part, kind=suffix: canvas.savefig(part, format=kind, metadata=_NO_DATE[kind]),
-                )
+            svg, pdf = FigureCanvasSVG(canvas), FigureCanvasPdf(canvas)
+            atomic_write(folder / f"{self.name}.svg", lambda part: svg.print_svg(part, metadata=_NO_DATE))
+            atomic_write(
+                folder / f"{self.name}.pdf", lambda part: pdf.print_pdf(part, metadata={"CreationDate": None})
+            )
 
     def _together(self) -> Canvas:
+        """All panels in rows of `columns`, the legend below."""
         columns = min(self.columns, len(self.panels))
-        rows = -(-len(self.panels) // columns)
-        legend = 0.35 if self.looks else 0
-        width, height = self.panels[0].width * columns, max(p.height for p in self.panels) * rows + legend
-        canvas = Canvas(figsize=(width, height), layout="constrained")
-        axes = canvas.subplots(rows, columns, squeeze=False).ravel()
-        for panel, ax in zip(self.panels, axes, strict=False):
-            panel.draw(ax)
-            ax.set_title(panel.title)
-        for ax in axes[len(self.panels) :]:
-            ax.remove()
-        handles = [Line2D([], [], color=k.colour, marker=k.marker, label=k.title) for k in self.looks.values()]
+        rows = [self.panels[i : i + columns] for i in range(0, len(self.panels), columns)]
+        heights = [max(panel.height for panel in row) + _TITLE for row in rows]
+        legend = _legend_height(self.looks, columns)
+        size = (self.panels[0].width * columns, sum(heights) + legend)
+        canvas = Canvas(figsize=size)
+        for i, row in enumerate(rows):
+            for j, panel in enumerate(row):
+                top = size[1] - sum(heights[:i]) - _TITLE
+                panel.place(canvas, j * panel.width, top - panel.height).set_title(panel.title)
+        handles = [
+            Line2D([], [], color=k.colour, marker=k.marker, label=k.title) for k in self.looks.values()
+        ]
         if handles:
-            canvas.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 * columns), frameon=False)
+            canvas.legend(
+                handles=handles, loc="lower center", ncols=min(len(handles), 2 * columns), frameon=False
+            )
         return canvas
 
     def markup(self, panel: Panel) -> str:
         """The panel as an `<svg>` element for a page; its title is left to the page."""
         with mpl.rc_context(STYLE):
-            canvas = Canvas(figsize=(panel.width, panel.height), layout="constrained")
-            panel.draw(canvas.subplots())
+            canvas = Canvas(figsize=(panel.width, panel.height))
+            panel.place(canvas, 0, 0)
             out = io.StringIO()
-            canvas.savefig(out, format="svg", metadata=_NO_DATE["svg"])
+            FigureCanvasSVG(canvas).print_svg(out, metadata=_NO_DATE)
         return inline(out.getvalue(), f"{self.name}-{self.panels.index(panel)}")
+
+
+def _legend_height(looks: dict[str, Look], columns: int) -> float:
+    return 0.15 + 0.2 * -(-len(looks) // (2 * columns)) if looks else 0.0
 
 
 def inline(svg: str, prefix: str) -> str:

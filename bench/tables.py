@@ -7,18 +7,29 @@ from pathlib import Path
 
 from bench.results import write_text
 
-_TEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "−": "$-$", "–": "--", "≈": r"$\approx$", "†": r"\dag{}", "<": "$<$"}
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "–": "--",
+    "≈": r"$\approx$",
+    "†": r"\dag{}",
+    "<": "$<$",
+}
 _TEX |= {char: "\\" + char for char in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading of a column; columns of the same group stand under one common heading."""
+    """Heading of a column; columns of the same group stand under one common heading.
+
+    A minor column is left out on a narrow screen.
+    """
 
     label: str
     group: str = ""
     numeric: bool = True
-    help: str = ""
+    minor: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,14 @@ class Table:
     def to_latex(self) -> str:
         """A booktabs tabular (needs `\\usepackage{booktabs}`)."""
         head = " & ".join(_tex(c.label) for c in self.columns)
-        lines = [r"\begin{tabular}{" + "".join("r" if c.numeric else "l" for c in self.columns) + "}", r"\toprule"]
+        lines = [
+            r"\begin{tabular}{" + "".join("r" if c.numeric else "l" for c in self.columns) + "}",
+            r"\toprule",
+        ]
         if self.groups:
-            lines.append(" & ".join(rf"\multicolumn{{{n}}}{{c}}{{{_tex(name)}}}" for name, n in self.groups) + r" \\")
+            lines.append(
+                " & ".join(rf"\multicolumn{{{n}}}{{c}}{{{_tex(name)}}}" for name, n in self.groups) + r" \\"
+            )
         lines += [head + r" \\", r"\midrule"]
         lines += [" & ".join(_tex_cell(cell) for cell in row.cells) + r" \\" for row in self.rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
