@@ -108,11 +108,11 @@ def blur(images: Tensor, sigma: float, kind: str, draws: Draws) -> Tensor:
 
 
 def smear(images: Tensor, length: float, kind: str, draws: Draws) -> Tensor:
-    """Drag towards the upper right. Ink stays and leaves a trail; a photo gets a one-sided motion blur."""
+    """Drag towards the upper right. Ink stays and leaves a trail; a photo gets a motion blur that fades on the way."""
     if kind == "glyphs":
         return _trail(images, length)
-    size = 2 * int(length / 2) + 1
-    return motion_blur(_stack(images), size, 45.0, 1.0, FILTER_BORDER[kind], mode="bilinear").view_as(images)
+    size = max(2 * int(length / 2) + 1, 3)
+    return motion_blur(_stack(images), size, 45.0, -1.0, FILTER_BORDER[kind], mode="bilinear").view_as(images)
 
 
 def _trail(images: Tensor, length: float) -> Tensor:
@@ -178,7 +178,7 @@ def occlude(images: Tensor, side: float, kind: str, draws: Draws) -> Tensor:
     square on the ink would not fit or would hide all of it. The centre stays as the side grows, while that is possible.
     """
     height, width = images.shape[-2:]
-    side = min(round(side), height, width)
+    side = min(max(round(side), 1), height, width)
     places = (height - side + 1, width - side + 1)
     centres = (..., *(slice(side // 2, side // 2 + count) for count in places))
     score = draws.uniform("place", height, width)[centres]

@@ -56,7 +56,7 @@ def _table() -> dict[str, Shift]:
     shrink, fade, sigma = (0.9, 0.8, 0.7, 0.6, 0.5), (0.4, 0.3, 0.2, 0.1, 0.05), (0.5, 0.75, 1.0, 1.25, 1.5)
     rows = [
         Shift("smear", "Smear", "px", 0, (0, inf), levels((3, 5, 7, 9, 11), (5, 7, 9, 13, 17)), "geometry", ops.smear,
-              "ink dragged to the upper right, its trail fading over this length; photos: one-sided motion blur"),
+              "ink dragged to the upper right, its trail fading over this length; photos: a fading motion blur"),
         Shift("shear", "Shear", "rad", 0, (-1.5, 1.5),
               levels(_tangents(0.2, 0.4, 0.6, 0.8, 1.0), _tangents(0.1, 0.2, 0.3, 0.4, 0.5)), "geometry", ops.shear,
               "rows displaced in proportion to their height; a positive angle leans left, a negative one right"),
@@ -79,7 +79,7 @@ def _table() -> dict[str, Shift]:
               ops.occlude, "a square of this side hidden, centred on ink but never over all of it; photos: anywhere"),
         Shift("contrast", "Contrast", "x", 1, (0, inf), levels(fade, fade), "pixels", ops.contrast,
               "distance of each value to the image's mean"),
-        Shift("thickness", "Stroke thickness", "px", 0, (-10, 10), levels((0.3, 0.6, 0.9, 1.2, 1.5)), "geometry",
+        Shift("thickness", "Stroke thickness", "px", 0, (-inf, inf), levels((0.3, 0.6, 0.9, 1.2, 1.5)), "geometry",
               ops.thickness, "strokes grown by a disk of this radius; a negative one thins, 40 % of the ink stays"),
     ]  # fmt: skip
     return {row.name: row for row in rows}
