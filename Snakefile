@@ -23,7 +23,6 @@ report: "workflow/report/workflow.rst"
 
 localrules:
     all,
-    study,
     prepare,
     summarize,
     report,
@@ -36,6 +35,7 @@ rule all:
 
 
 onstart:
+    write_study()
     print(
         f"Study {STUDY.name} ({STUDY.origin}): {len(RUNS)} runs, device {STUDY.config['train']['device']};"
     )

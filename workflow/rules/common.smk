@@ -49,6 +49,18 @@ wildcard_constraints:
     run=r"[^/]+/\d+way_\d+shot/[^/]+/seed\d+",
 
 
+def write_study():
+    """Write the study with every default and every --config filled in, for the verbs to read.
+
+    Not a job of the DAG: where an input is about to be written, `ancient` or not, Snakemake does not look at what else
+    has changed, and would repeat either all runs or none. Jobs have the settings that concern them as `params` instead.
+    """
+    os.makedirs(RESULTS, exist_ok=True)
+    Path(STUDY_FILE).write_text(
+        yaml.safe_dump(STUDY.config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
 @cache
 def sources(code):
     """Files behind an algorithm or a Python file: itself and all that it imports of this repository."""

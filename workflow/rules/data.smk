@@ -1,17 +1,3 @@
-rule study:
-    """Write the study with every default and every --config filled in: all verbs read this file."""
-    output:
-        STUDY_FILE,
-    log:
-        f"{LOGS}/study.log",
-    conda:
-        "../../environment.yml"
-    params:
-        text=yaml.safe_dump(STUDY.config, sort_keys=False),
-    shell:
-        "printf %s {params.text:q} > {output} 2> {log}"
-
-
 rule prepare:
     """Fetch, verify and prepare a data set. The folder appears as a whole, so one file stands for it.
 

@@ -1,7 +1,6 @@
 rule report:
     """The offline HTML page of the study, with its figures and tables as files beside it."""
     input:
-        study=STUDY_FILE,
         tables=TABLES,
         data=expand(META, dataset=PREPARED),
         published="data/published.csv",
@@ -19,5 +18,8 @@ rule report:
         f"{RESULTS}/benchmarks/report.jsonl"
     conda:
         "../../environment.yml"
+    params:
+        study=STUDY_FILE,
+        config=STUDY.config,
     shell:
-        "python -m bench report {input.study} > {log} 2>&1"
+        "python -m bench report {params.study} > {log} 2>&1"

@@ -7,7 +7,6 @@ TABLES = [
 rule summarize:
     """Means, intervals, paired comparisons and ranks over all runs of the study."""
     input:
-        study=STUDY_FILE,
         runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
         code=sources("bench/summarize.py"),
     output:
@@ -22,5 +21,8 @@ rule summarize:
         f"{RESULTS}/benchmarks/summarize.jsonl"
     conda:
         "../../environment.yml"
+    params:
+        study=STUDY_FILE,
+        config=STUDY.config,
     shell:
-        "python -m bench summarize {input.study} > {log} 2>&1"
+        "python -m bench summarize {params.study} > {log} 2>&1"

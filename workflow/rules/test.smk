@@ -1,7 +1,6 @@
 rule test:
     """Meta-test one trained run under every condition of the study, on the study's frozen episodes."""
     input:
-        study=ancient(STUDY_FILE),
         data=prepared,
         model=rules.train.output.model,
         record=rules.train.output.record,
@@ -19,6 +18,7 @@ rule test:
     resources:
         gpu=GPU,
     params:
+        study=STUDY_FILE,
         spec=lambda wildcards: test_spec(STUDY, RUNS[wildcards.run]),
     shell:
-        "python -m bench test {input.study} {wildcards.run} > {log} 2>&1"
+        "python -m bench test {params.study} {wildcards.run} > {log} 2>&1"

@@ -1,11 +1,8 @@
 rule train:
     """Meta-train one run. A job that was killed goes on from its checkpoint, which is no declared output on purpose:
     Snakemake deletes the outputs of failed jobs.
-
-    The study file is `ancient`: a new study file repeats only the jobs whose own settings (`spec`) have changed.
     """
     input:
-        study=ancient(STUDY_FILE),
         data=prepared,
         code=lambda wildcards: job_code("train", wildcards.run),
     output:
@@ -22,6 +19,7 @@ rule train:
     resources:
         gpu=GPU,
     params:
+        study=STUDY_FILE,
         spec=lambda wildcards: run_spec(STUDY, RUNS[wildcards.run]),
     shell:
-        "python -m bench train {input.study} {wildcards.run} > {log} 2>&1"
+        "python -m bench train {params.study} {wildcards.run} > {log} 2>&1"
