@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.archives import DataError, load_pickle, read_nested_tar, read_zip
+from tasks.archives import DataError, describe, load_pickle, read_nested_tar, read_zip
 from tasks.download import SourceFile, fetch, is_there, load_sources, local_path
 from tasks.images import decode_photo
 
@@ -158,10 +158,13 @@ def read_list(path: Path, part: str, spec: Spec) -> dict[str, list[str]]:
     files: dict[str, list[str]] = {}
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            rows = csv.DictReader(file)
+            if not {"filename", "label"} <= set(rows.fieldnames or []):
+                raise DataError(f"{path}: {describe(path)}, not a csv with the columns filename,label")
+            for row in rows:
                 files.setdefault(row["label"], []).append(row["filename"])
-    except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a csv with the columns filename,label ({error!r})") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {describe(path)}, not a csv ({error})") from error
     _check_counts(path, {name: len(set(names)) for name, names in files.items()}, part, spec)
     return {name: sorted(names) for name, names in files.items()}
 

@@ -55,7 +55,7 @@ def build(_scratch: Path) -> Built:
     drawings: Drawings = {}
     for name in ("images_background.zip", "images_evaluation.zip"):
         drawings |= _fetch(name, sources["files"][name])
-    ink, classes = _stack(drawings)
+    ink, classes = stack_classes(drawings)
     images = shrink_ink(ink, SIZE)
     meta = {
         "kind": "glyphs",
@@ -103,7 +103,7 @@ def read_drawings(path: Path, facts: dict) -> Drawings:
     return drawings
 
 
-def _stack(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
+def stack_classes(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
     """-> bool `[classes, 20, 105, 105]` in the order of class names, then of file names."""
     by_class: dict[str, list[str]] = {}
     for name in sorted(drawings):

@@ -55,7 +55,8 @@ def _prepare(name: str, folder: Path) -> None:
         for file, arrays in built.arrays.items():
             np.savez_compressed(made / file, **arrays)
         write_card(built, made)
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(stage / "old")
         made.rename(folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)

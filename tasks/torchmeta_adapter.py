@@ -91,11 +91,11 @@ def convert(maker: Callable[..., Any], recipe: Recipe, root: Path, scratch: Path
 
     `maker` is a torchmeta helper or a class like `torchmeta.datasets.CIFARFS` with its other arguments filled in.
     """
-    datasets = {part: _open(maker, root, part) for part in PARTS}
+    datasets = {part: open_part(maker, root, part) for part in PARTS}
     try:
-        classes = _classes(datasets, recipe)
+        classes = list_classes(datasets, recipe)
         per_class = min(len(dataset[c]) for dataset in datasets.values() for c in range(len(dataset)))
-        images, originals = _read(classes, per_class, recipe, scratch)
+        images, originals = read_images(classes, per_class, recipe, scratch)
     finally:
         for dataset in datasets.values():
             dataset.close()
@@ -103,7 +103,7 @@ def convert(maker: Callable[..., Any], recipe: Recipe, root: Path, scratch: Path
     return Built(images, meta if originals is None else meta | {"original_size": ORIGINAL_SIZE}, originals)
 
 
-def _open(maker: Callable[..., Any], root: Path, part: str) -> Any:
+def open_part(maker: Callable[..., Any], root: Path, part: str) -> Any:
     settings = {"meta_split": part, "transform": None, "class_augmentations": None, "download": True}
     try:
         return maker(str(root), **settings).dataset
@@ -114,7 +114,7 @@ def _open(maker: Callable[..., Any], root: Path, part: str) -> Any:
         ) from error
 
 
-def _classes(datasets: dict[str, Any], recipe: Recipe) -> Classes:
+def list_classes(datasets: dict[str, Any], recipe: Recipe) -> Classes:
     rows = []
     for part, dataset in datasets.items():
         for c, label in enumerate(dataset.labels):
@@ -136,7 +136,7 @@ def _raw_images(dataset: Any, index: int) -> list[np.ndarray]:
     return sorted(arrays, key=lambda array: (array.shape, array.tobytes()))
 
 
-def _read(
+def read_images(
     classes: Classes, per_class: int, recipe: Recipe, scratch: Path
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """-> uint8 images (a file in `scratch`), and packed originals if all are drawings as large as Omniglot's."""

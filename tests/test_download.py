@@ -4,9 +4,7 @@ import io
 import os
 import pickle
 import stat
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from tasks.archives import DataError, extract_zip, load_pickle, read_zip
 from tasks.download import NotFound, SourceFile, fetch
 from tasks.images import content_digest
 from tasks.omniglot import read_drawings
+from tests.server import Server
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -48,43 +47,11 @@ def facts(tmp_path_factory):
     return {**loose, "digest": content_digest(read_drawings(path, loose).items())}
 
 
-class Server:
-    """Answers each path with its replies in turn, the last one for ever: (status, body, announced length)."""
-
-    def __init__(self):
-        self.replies, self.asked = {}, []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.asked.append(self.path)
-                replies = server.replies.get(self.path, [(404, b"", None)])
-                status, body, length = replies.pop(0) if len(replies) > 1 else replies[0]
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body) if length is None else length))
-                self.end_headers()
-                self.wfile.write(body if self.command == "GET" else b"")
-
-            do_HEAD = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def put(self, path: str, *replies: tuple) -> str:
-        self.replies[path] = [(*reply, None)[:3] for reply in replies]
-        return self.url + path
-
-
 @pytest.fixture
 def server():
     server = Server()
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.close()
 
 
 @pytest.fixture(autouse=True)
