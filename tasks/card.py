@@ -116,7 +116,9 @@ def to_markdown(card: dict) -> str:
     ]
     for split, parts in card["splits"].items():
         default = " (default)" if split == card["default_split"] else ""
-        lines += [f"| {split}{default} | {p} | {n['classes']} | {n['groups'] or '-'} |" for p, n in parts.items()]
+        lines += [
+            f"| {split}{default} | {p} | {n['classes']} | {n['groups'] or '-'} |" for p, n in parts.items()
+        ]
     crossing = card["duplicates"]["across_parts"]
     lines += [
         "",
