@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 
+import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -80,7 +81,8 @@ def render(figure: Figure, suffix: str = "png", dpi: int = 120) -> bytes:
     """The figure as file bytes (`png`, `svg` or `pdf`), the same figure gives the same bytes."""
     dates = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=dpi, metadata=dates[suffix])
+    with mpl.rc_context({"svg.hashsalt": "sheets"}):
+        figure.savefig(buffer, format=suffix, dpi=dpi, metadata=dates[suffix])
     return buffer.getvalue()
 
 

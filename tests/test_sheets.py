@@ -17,9 +17,9 @@ def test_sheets_render_the_same_bytes_and_show_every_shift(drawings):
     sheet = shift_sheet(drawings)
     labels = {axes.get_ylabel() for axes in sheet.axes}
     assert {shift.title for shift in SHIFTS.values()} <= labels and len(sheet.axes) == 6 * len(SHIFTS)
-    few = [render(shift_sheet(drawings, ["blur", "shear"]), "png", dpi=40) for _ in range(2)]
-    assert few[0] == few[1] and few[0].startswith(b"\x89PNG")
-    assert b"<svg" in render(shift_sheet(drawings, ["blur"]), "svg")
+    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        once, again = (render(shift_sheet(drawings, ["blur", "shear"]), suffix, dpi=40) for _ in range(2))
+        assert once == again and once.startswith(start)
     with pytest.raises(ValueError, match="'sheer'.*shear"):
         shift_sheet(drawings, ["sheer"])
 
