@@ -81,6 +81,7 @@ class MetaTraining:
     ):
         self.run, self.spec, self.source, self.learner, self.device = run, spec, source, learner, device
         self.params = learner.params
+        self.fingerprint = self._fingerprint()
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"score": -math.inf, "step": None}
@@ -102,8 +103,7 @@ class MetaTraining:
             self.restore(state)
             print(f"{run.name}: going on from step {self.step}", flush=True)
 
-    @property
-    def fingerprint(self) -> str:
+    def _fingerprint(self) -> str:
         """Digest of settings, data and source files: a checkpoint is only good for the job that wrote it."""
         settings = {**self.spec, "minutes": None, "threads": None}
         code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in algos.sources(self.run.algorithm)]

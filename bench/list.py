@@ -1,0 +1,50 @@
+"""The algorithms: `python -m bench list`, or `python -m bench list maml` for one algorithm's hyper-parameters."""
+
+import argparse
+import inspect
+from dataclasses import fields
+
+from rich.console import Console
+from rich.table import Table
+
+import algos
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "algorithm", nargs="?", help="name, or path of a file: show its hyper-parameters and presets"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    console = Console()
+    if args.algorithm:
+        show_one(console, args.algorithm)
+    else:
+        console.print(overview())
+    return 0
+
+
+def overview() -> Table:
+    """One row per algorithm file."""
+    table = Table("name", "title", "family", "tasks", "mode of the paper", "reference")
+    for name in algos.discover():
+        learner = algos.load(name)
+        tasks = ", ".join(learner.tasks)
+        table.add_row(name, learner.title, learner.family, tasks, learner.paper_mode, learner.citation)
+    return table
+
+
+def show_one(console: Console, algorithm: str) -> None:
+    """Docstring of the file, hyper-parameters with their defaults, published presets."""
+    learner = algos.load(algorithm)
+    console.print(inspect.getmodule(learner).__doc__.strip(), highlight=False, markup=False)
+    table = Table("hyper-parameter", "default", "meaning", title="\nHyper-parameters", title_justify="left")
+    for entry in fields(learner.Params):
+        choices = entry.metadata["choices"]
+        meaning = entry.metadata["doc"] + (f" ({', '.join(choices)})" if choices else "")
+        table.add_row(entry.name, str(entry.default), meaning)
+    console.print(table)
+    for task, values in learner.presets.items():
+        listed = ", ".join(f"{key}={value}" for key, value in values.items())
+        console.print(f"preset [bold]{task}[/bold]: {listed}", highlight=False)

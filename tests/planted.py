@@ -1,0 +1,104 @@
+"""A planted problem that any learner must solve: each class is a constant random picture, each image adds noise."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from algos.base import MetaLearner, TaskSpec
+from tasks.dataset import ImageData, ImageSplit, write_prepared
+from tasks.episodes import Episodes, EpisodeSampler
+from tasks.seeds import numpy_generator, torch_generator
+
+WAY, SHOT, SIZE = 3, 2, 28
+SMALL = {"hidden": 8, "width": 64, "train_query": 3, "learning_rate": 3e-3, "schedule": "constant"}
+"""Sizes for tests, for the hyper-parameters an algorithm has; meta_batch is set beside them."""
+
+
+def pictures(classes: int = 96, per_class: int = 8, noise: float = 0.1) -> np.ndarray:
+    """uint8 `[classes, per_class, 28, 28]`: coarse random patterns, one per class, with pixel noise."""
+    generator = numpy_generator("planted", classes, per_class)
+    coarse = generator.random((classes, 1, 7, 7)).repeat(4, axis=2).repeat(4, axis=3)
+    noisy = coarse + noise * generator.standard_normal((classes, per_class, SIZE, SIZE))
+    return (255 * noisy.clip(0, 1)).round().astype(np.uint8)
+
+
+def meta(classes: int = 96) -> dict:
+    """A prepared data set's meta.json for `pictures`: two thirds to train on, the rest halved."""
+    train, val = classes * 2 // 3, classes * 5 // 6
+    parts = {"train": list(range(train)), "val": list(range(train, val)), "test": list(range(val, classes))}
+    return {
+        "name": "planted", "kind": "glyphs", "size": SIZE, "channels": 1, "rotations": 1,
+        "class_names": [f"class{c:03d}" for c in range(classes)], "groups": [""] * classes,
+        "splits": {"default": parts}, "default_split": "default", "mean": [0.0], "std": [1.0],
+        "digest": "planted", "source": "tests", "licence": "none", "citation": "none",
+    }  # fmt: skip
+
+
+def planted_split(part: str = "train") -> ImageSplit:
+    return ImageData(meta(), pictures()).split(part)
+
+
+def spec(way: int = WAY, shot: int = SHOT) -> TaskSpec:
+    return TaskSpec("planted", "classification", (1, SIZE, SIZE), way, shot)
+
+
+def small(learner: type[MetaLearner], **overrides) -> MetaLearner:
+    """The learner at test size, initialised from a fixed seed."""
+    known = learner.Params.__dataclass_fields__
+    values = {key: value for key, value in {**SMALL, "meta_batch": 8}.items() if key in known} | overrides
+    torch.manual_seed(0)
+    return learner(spec(), learner.resolve("test", spec(), values))
+
+
+def sampler(name: str = "sampler", part: str = "train") -> EpisodeSampler:
+    return EpisodeSampler(planted_split(part), torch_generator("cpu", name))
+
+
+def episodes(tasks: int = 4, query: int = 3, name: str = "episodes", part: str = "test") -> Episodes:
+    return sampler(name, part).sample(tasks, WAY, SHOT, query)
+
+
+def trained(learner: MetaLearner, updates: int, name: str = "training") -> list[float]:
+    """Meta-train on the planted problem; returns the losses."""
+    learner.train()
+    if not learner.trainable:
+        return []
+    optimizer = torch.optim.Adam(learner.parameters(), lr=learner.params.learning_rate)
+    tasks = sampler(name)
+    return [learner.meta_update(tasks, optimizer).item() for _ in range(updates)]
+
+
+def predictions(learner: MetaLearner, tasks: Episodes, transductive: bool = False) -> torch.Tensor:
+    learner.eval()
+    learner.transductive = transductive
+    with torch.no_grad():
+        phi = learner.adapt(tasks.support_x, tasks.support_y, tasks.way)
+        return learner.predict(phi, tasks.query_x)
+
+
+def accuracy(learner: MetaLearner, tasks: Episodes, transductive: bool = False) -> float:
+    return (predictions(learner, tasks, transductive).argmax(-1) == tasks.query_y).float().mean().item()
+
+
+def write_study(folder: Path, **changes) -> Path:
+    """A prepared planted data set and a study of it under `folder`; returns the study file."""
+    write_prepared("planted", pictures(), meta(), root=folder / "data" / "prepared")
+    study = {
+        "study": "tiny",
+        "datasets": {"planted": {"ways": [WAY], "shots": [SHOT]}},
+        "algorithms": ["protonet"],
+        "train": {"steps": 30, "validate_every": 10, "validation_episodes": 8, "device": "cpu"},
+        "overrides": {"protonet": {"hidden": 8}, "maml": {"hidden": 8, "meta_batch": 4}},
+        "test": {"episodes": 10, "query": 3},
+        **changes,
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())

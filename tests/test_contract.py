@@ -1,0 +1,237 @@
+"""What every algorithm file promises, whoever wrote it. A new file is tested without a change here."""
+
+import dataclasses
+import inspect
+
+import pytest
+import torch
+
+import algos
+from algos.base import EmbeddingLearner, TaskSpec
+from bench.train import learning_rate
+from tests import planted
+
+FAMILIES = {
+    "model": "model-based",
+    "optimization": "optimization-based",
+    "metric": "metric-based",
+    "baseline": "baseline",
+}
+ALGORITHMS = algos.discover()
+TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
+UPDATES = 150
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """Each trained learner after meta-training on the planted problem, trained once for all tests."""
+    learners = {}
+
+    def get(name):
+        if name not in learners:
+            learner = planted.small(algos.load(name))
+            learners[name] = (learner, planted.trained(learner, UPDATES))
+        return learners[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_file_states_its_facts(name):
+    learner = algos.load(name)
+    assert learner.title and learner.citation
+    assert learner.family == FAMILIES[ALGORITHMS[name].parent.name]
+    assert set(learner.tasks) <= {"classification", "regression"} and learner.tasks
+    assert learner.paper_mode in learner.modes
+    assert "Deviations" in inspect.getmodule(learner).__doc__
+    assert all(entry.metadata.get("doc") for entry in dataclasses.fields(learner.Params)), (
+        "declare with hyper(...)"
+    )
+    for task, values in learner.presets.items():
+        learner.Params().override(f"preset {task} of {name}", values)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("transductive", [False, True])
+def test_shapes(name, transductive):
+    learner = planted.small(algos.load(name))
+    if transductive and "transductive" not in learner.modes:
+        pytest.skip(f"{name} has no transductive mode")
+    logits = planted.predictions(learner, planted.episodes(tasks=2, query=4), transductive)
+    assert logits.shape == (2, planted.WAY * 4, planted.WAY)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_inductive_predictions_do_not_see_other_queries(name):
+    learner = planted.small(algos.load(name)).double()
+    planted.trained(learner.float(), 2)
+    learner.double()
+    tasks = _double(planted.episodes())
+    together = planted.predictions(learner, tasks)
+    order = torch.randperm(tasks.query_y.shape[1], generator=torch.Generator().manual_seed(0))
+    permuted = planted.predictions(learner, dataclasses.replace(tasks, query_x=tasks.query_x[:, order]))
+    alone = planted.predictions(learner, dataclasses.replace(tasks, query_x=tasks.query_x[:, :1]))
+    torch.testing.assert_close(permuted, together[:, order], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(alone, together[:, :1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [n for n in ALGORITHMS if "transductive" in algos.load(n).modes])
+def test_transductive_predictions_do(name):
+    learner = planted.small(algos.load(name))
+    tasks = planted.episodes()
+    together = planted.predictions(learner, tasks, transductive=True)
+    alone = planted.predictions(
+        learner, dataclasses.replace(tasks, query_x=tasks.query_x[:, :1]), transductive=True
+    )
+    assert (alone - together[:, :1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("transductive", [False, True])
+def test_a_batch_of_tasks_equals_one_by_one(name, transductive):
+    learner = planted.small(algos.load(name)).double()
+    if transductive and "transductive" not in learner.modes:
+        pytest.skip(f"{name} has no transductive mode")
+    tasks = _double(planted.episodes(tasks=3))
+    together = planted.predictions(learner, tasks, transductive)
+    for t in range(3):
+        one = dataclasses.replace(
+            tasks,
+            **{
+                key: getattr(tasks, key)[t : t + 1]
+                for key in ("support_x", "support_y", "query_x", "query_y")
+            },
+        )
+        torch.testing.assert_close(
+            planted.predictions(learner, one, transductive), together[t : t + 1], rtol=1e-9, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_planted_problem_is_solved(name, solved):
+    learner, losses = solved(name)
+    if learner.trainable:
+        assert sum(losses[-10:]) < 0.5 * sum(losses[:10]), "the loss does not fall"
+    tasks = planted.episodes(tasks=100)
+    assert planted.accuracy(learner, tasks, learner.paper_mode == "transductive") >= 0.99
+    assert planted.accuracy(learner, tasks) >= 0.9
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_wrong_query_labels_score_chance(name, solved):
+    """The random-label control: nothing but the images may tell the label of a query."""
+    tasks = planted.episodes(tasks=100)
+    shuffled = torch.stack(
+        [y[torch.randperm(len(y), generator=torch.Generator().manual_seed(7))] for y in tasks.query_y]
+    )
+    score = planted.accuracy(solved(name)[0], dataclasses.replace(tasks, query_y=shuffled))
+    assert abs(score - 1 / planted.WAY) < 0.06
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_labels_may_be_permuted(name, solved):
+    """Which class is called 0 must not matter: exactly so for learners that compare, within noise for others."""
+    learner = solved(name)[0]
+    tasks = planted.episodes(tasks=100)
+    names = torch.tensor([2, 0, 1])
+    renamed = dataclasses.replace(tasks, support_y=names[tasks.support_y], query_y=names[tasks.query_y])
+    if isinstance(learner, EmbeddingLearner) and learner.family in ("metric-based", "baseline"):
+        logits = planted.predictions(learner, tasks)
+        torch.testing.assert_close(
+            planted.predictions(learner, renamed)[..., names], logits, rtol=1e-4, atol=1e-4
+        )
+    assert abs(planted.accuracy(learner, renamed) - planted.accuracy(learner, tasks)) < 0.03
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_is_deterministic(name):
+    def weights(stream):
+        learner = planted.small(algos.load(name))
+        planted.trained(learner, 3, stream)
+        return learner.state_dict()
+
+    once, again, other = weights("a"), weights("a"), weights("b")
+    assert all(torch.equal(once[key], again[key]) for key in once)
+    assert any(not torch.equal(once[key], other[key]) for key in once)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_hyper_parameter_has_an_effect(name):
+    learner_class = algos.load(name)
+    for entry in dataclasses.fields(learner_class.Params):
+        base = {"schedule": "halve", "halve_every": 2} if entry.name == "halve_every" else {}
+        if entry.name == "steps":
+            base = {"schedule": "cosine", "steps": 10}
+        if entry.name == "clip_norm":
+            base = {"clip_norm": 0.0}
+        for value in _others(entry, planted.small(learner_class, **base).params):
+            default, changed = (
+                _outcome(learner_class, base),
+                _outcome(learner_class, base | {entry.name: value}),
+            )
+            assert default != changed, f"{name}: {entry.name} = {value!r} changes nothing"
+
+
+def _others(entry, params):
+    """Values of a hyper-parameter that differ from the one in use."""
+    used = getattr(params, entry.name)
+    if entry.metadata["choices"]:
+        return [choice for choice in entry.metadata["choices"] if choice not in (used, "mlp")]
+    if entry.name == "clip_norm":
+        return [1e-3]
+    if isinstance(used, bool):
+        return [not used]
+    if used is None:  # train_way, train_shot: as tested
+        return [{"train_way": planted.WAY + 1, "train_shot": planted.SHOT + 1}[entry.name]]
+    return [used * 2]
+
+
+def _outcome(learner_class, overrides):
+    """A number that depends on the training and on the prediction."""
+    try:
+        learner = planted.small(learner_class, **overrides)
+        if learner.trainable:
+            _two_updates(learner)
+        return planted.predictions(learner, planted.episodes(tasks=2)).double().sum().item()
+    except ValueError as error:  # a head for as many classes as tested may refuse another training way
+        return str(error)
+
+
+def _two_updates(learner):
+    optimizer, tasks = torch.optim.Adam(learner.parameters(), lr=1e-3), planted.sampler("two updates")
+    learner.train()
+    for step in (1, 2):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(learner.params, step)
+        learner.meta_update(tasks, optimizer)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_unknown_hyper_parameters_and_wrong_types_are_refused(name):
+    learner_class = algos.load(name)
+    with pytest.raises(ValueError, match=f"{name} has no hyper-parameter 'wdith'"):
+        learner_class.resolve(name, planted.spec(), {"wdith": 3})
+    for entry in dataclasses.fields(learner_class.Params):
+        with pytest.raises(ValueError, match=f"hyper-parameter {entry.name} of {name} must be"):
+            learner_class.resolve(name, planted.spec(), {entry.name: [1]})
+
+
+@pytest.mark.parametrize("name", [n for n in ALGORITHMS if "regression" not in algos.load(n).tasks])
+def test_regression_is_refused_by_those_that_only_classify(name):
+    learner_class = algos.load(name)
+    regression = TaskSpec("sinusoid", "regression", (1,), 1, 5)
+    with pytest.raises(ValueError, match="does not do regression"):
+        learner_class(regression, learner_class.Params())
+
+
+def test_presets_apply_from_general_to_specific():
+    protonet = algos.load("protonet")
+    mini = dataclasses.replace(planted.spec(5, 1), dataset="miniimagenet")
+    assert protonet.resolve("protonet", mini).train_way == 30
+    assert protonet.resolve("protonet", dataclasses.replace(mini, shot=5)).train_way == 20
+    assert protonet.resolve("protonet", mini, {"train_way": 7}).train_way == 7
+
+
+def _double(tasks):
+    return dataclasses.replace(tasks, support_x=tasks.support_x.double(), query_x=tasks.query_x.double())
