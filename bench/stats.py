@@ -26,8 +26,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
+from scipy import special
 
 from tasks.seeds import numpy_generator
 
@@ -151,7 +150,7 @@ def _side_factors(shift: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
     """How much farther the replicates reach below and above their mean than a normal law with their deviation."""
     tail = (1 - level) / 2
     low, high = np.quantile(shift, [tail, 1 - tail], axis=-1)
-    scale = shift.std(-1) * stats.norm.isf(tail)
+    scale = -shift.std(-1) * special.ndtri(tail)
     one = np.ones(scale.shape)
     return np.divide(-low, scale, out=one.copy(), where=scale > 0), np.divide(
         high, scale, out=one, where=scale > 0
@@ -173,7 +172,8 @@ class _Law:
         variance = self.seed_variance + self.episode_variance
         share = np.divide(self.seed_variance, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
         side = np.where(below, *self.sides)
-        of_seeds, of_episodes = stats.t.isf(tail, self.freedom), side * stats.t.isf(tail, self.episodes - 1)
+        of_seeds = -special.stdtrit(self.freedom, tail)
+        of_episodes = -side * special.stdtrit(self.episodes - 1, tail)
         quantile = (share * np.sqrt(of_seeds) + (1 - share) * np.sqrt(of_episodes)) ** 2
         return np.sqrt(variance) * quantile
 
@@ -203,9 +203,14 @@ def episode_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P-values adjusted for their number (Holm 1979); an empty family gives an empty array."""
+    """P-values adjusted for their number (Holm 1979); an empty family gives an empty array.
+
+    Equal to statsmodels' multipletests(method="holm"), which collects all garbage at each call: up to a second.
+    """
     p_values = np.asarray(p_values, dtype=np.float64)
-    return multipletests(p_values, method="holm")[1] if p_values.size else p_values
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    return np.minimum(adjusted, 1.0)[np.argsort(order, kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,8 @@ def ranks(table: pd.DataFrame, higher_is_better: bool = True, alpha: float = 0.0
     q_alpha sqrt(k (k + 1) / (6 N)), q_alpha = studentized range with k groups and infinite freedom over sqrt(2).
     Fewer than three algorithms or two blocks: ranks only, the tests are NaN.
     """
-    import scikit_posthocs  # here because it brings seaborn: half a second that other users need not pay
+    import scikit_posthocs  # here, because these two take seconds to import and trainings need neither
+    from scipy import stats
 
     if table.isna().to_numpy().any():
         raise ValueError("ranks need a value for every algorithm in every block")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as laws
+from statsmodels.stats.multitest import multipletests
 
 from bench import stats
 from tasks.seeds import numpy_generator
@@ -170,9 +171,11 @@ def test_episode_interval_is_the_textbook_formula():
         stats.episode_interval([1.0])
 
 
-def test_holm_by_hand():
+def test_holm_by_hand_and_as_statsmodels():
     np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert stats.holm([]).size == 0
+    p = numpy_generator("holm").uniform(size=50) ** 4
+    np.testing.assert_allclose(stats.holm(p), multipletests(p, method="holm")[1])
 
 
 def test_ranks_by_hand_and_the_published_critical_difference():

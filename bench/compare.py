@@ -1,0 +1,190 @@
+"""Cells, paired comparisons and ranks of the algorithms of a study, as rows of its tables."""
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench import results, stats
+from bench.results import CONDITION_COLUMNS, ResultError, RunResult
+
+Setting = tuple[str, int, int]  # dataset, way, shot
+SETTING_COLUMNS = ["dataset", "way", "shot"]
+SHARED_COLUMNS = [column for column in CONDITION_COLUMNS if column != "mode"]
+CELL_COLUMNS = [
+    *[*SETTING_COLUMNS, "algorithm", "title", "family", "mode", "paper_mode", *SHARED_COLUMNS],
+    *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance"],
+]
+COMPARISON_COLUMNS = [
+    *[*SETTING_COLUMNS, *SHARED_COLUMNS, "algorithm_a", "mode_a", "algorithm_b", "mode_b"],
+    *["difference", "low", "high", "p", "p_holm", "n_seeds", "n_episodes"],
+]
+RANK_COLUMNS = [
+    "dataset",
+    "conditions",
+    "algorithm",
+    "average_rank",
+    "n_blocks",
+    "friedman_p",
+    "critical_difference",
+]
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The results of one algorithm in one setting: values[condition] is [seeds, episodes], seeds in their order."""
+
+    algorithm: str
+    record: dict
+    values: dict[tuple, np.ndarray]
+
+    @property
+    def metric(self) -> str:
+        return results.METRICS[self.record["task_kind"]]
+
+    def paper(self) -> tuple[str, dict[tuple, np.ndarray]]:
+        """The paper's mode (or the only one that was tested) and its values by condition without the mode."""
+        at = CONDITION_COLUMNS.index("mode")
+        modes = {condition[at] for condition in self.values}
+        mode = self.record["paper_mode"] if self.record["paper_mode"] in modes else min(modes)
+        return mode, {c[:at] + c[at + 1 :]: values for c, values in self.values.items() if c[at] == mode}
+
+
+def gather(algorithm: str, found: list[RunResult]) -> Tested:
+    columns = defaultdict(list)
+    for result in found:
+        for condition, values in result.episodes().groupby(CONDITION_COLUMNS, sort=True)[result.metric]:
+            columns[condition].append((result.folder, values.to_numpy(np.float64)))
+    for condition, entries in columns.items():
+        longest, shortest = max(entries, key=lambda e: len(e[1])), min(entries, key=lambda e: len(e[1]))
+        if len(longest[1]) != len(shortest[1]):
+            raise ResultError(
+                f"{longest[0]}/episodes.parquet has {len(longest[1])} episodes and {shortest[0]}/episodes.parquet has "
+                f"{len(shortest[1])} under {condition}: the study was changed in between; test both again"
+            )
+    values = {
+        c: np.stack([values for _, values in entries]) for c, entries in sorted(columns.items(), key=_order)
+    }
+    return Tested(algorithm, found[0].run, values)
+
+
+def _order(item: tuple[tuple, object]) -> tuple:
+    """Clean first, then by name and severity."""
+    condition = item[0]
+    return (condition[0] != "none", *condition)
+
+
+def _batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndarray]]:
+    """Conditions of the same shape stacked: one bootstrap call for all of them."""
+    shapes = defaultdict(list)
+    for condition, table in values.items():
+        shapes[table.shape].append(condition)
+    return [(conditions, np.stack([values[c] for c in conditions])) for conditions in shapes.values()]
+
+
+def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
+    rows = {}
+    top = 1.0 if tested.metric == "accuracy" else np.inf
+    for conditions, stack in _batches(tested.values):
+        interval = stats.two_level_interval(stack)
+        within = [np.mean([stats.episode_interval(seed)[1] for seed in table]) for table in stack]
+        for i, condition in enumerate(conditions):
+            named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
+            rows[condition] = {
+                **dict(zip(SETTING_COLUMNS, setting, strict=True)),
+                "algorithm": tested.algorithm,
+                **{key: tested.record[key] for key in ("title", "family")},
+                **named,
+                "paper_mode": named["mode"] == tested.record["paper_mode"],
+                "metric": tested.metric,
+                "mean": interval.mean[i],
+                "low": max(interval.low[i], 0.0),
+                "high": min(interval.high[i], top),
+                "episode_half_width": within[i],
+                "n_seeds": stack.shape[1],
+                "n_episodes": stack.shape[2],
+                "chance": 1 / named["test_way"] if tested.metric == "accuracy" else np.nan,
+            }
+    return [rows[condition] for condition in tested.values]
+
+
+def comparison_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
+    """Every pair in its paper mode under every common condition; Holm over the pairs of one condition."""
+    paper = [(t.algorithm, *t.paper()) for t in tested if t.values]
+    paper = [(algorithm, mode, _with_averages(values)) for algorithm, mode, values in paper]
+    families = defaultdict(list)
+    for a, b in itertools.combinations(paper, 2):
+        for row in _pair_rows(setting, a, b):
+            families[tuple(row[key] for key in SHARED_COLUMNS)].append(row)
+    for family in families.values():
+        for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = p
+    return [row for _, family in sorted(families.items(), key=_order) for row in family]
+
+
+def _with_averages(values: dict[tuple, np.ndarray]) -> dict[tuple, np.ndarray]:
+    """Adds the mean over all shifts and severities of a scope: shift `all`, severity -1, value 0."""
+    scopes = defaultdict(list)
+    for (shift, severity, _, scope, *rest), table in values.items():
+        if shift != "none" and severity > 0:
+            scopes["all", -1, 0.0, scope, *rest].append(table)
+    return values | {key: np.mean(tables, axis=0) for key, tables in scopes.items() if _same_shape(tables)}
+
+
+def _same_shape(tables: list[np.ndarray]) -> bool:
+    return len({table.shape for table in tables}) == 1
+
+
+def _pair_rows(setting: Setting, a: tuple, b: tuple) -> list[dict]:
+    (name_a, mode_a, values_a), (name_b, mode_b, values_b) = a, b
+    same = [c for c in values_a if c in values_b and values_a[c].shape[1] == values_b[c].shape[1]]
+    shapes = defaultdict(list)
+    for condition in same:
+        shapes[values_a[condition].shape, values_b[condition].shape].append(condition)
+    rows = []
+    for conditions in shapes.values():
+        stack_a, stack_b = (np.stack([values[c] for c in conditions]) for values in (values_a, values_b))
+        interval = stats.paired(stack_a, stack_b)
+        for i, condition in enumerate(conditions):
+            rows.append(
+                {
+                    **dict(zip([*SETTING_COLUMNS, *SHARED_COLUMNS], [*setting, *condition], strict=True)),
+                    **{"algorithm_a": name_a, "mode_a": mode_a, "algorithm_b": name_b, "mode_b": mode_b},
+                    **{"difference": interval.mean[i], "low": interval.low[i], "high": interval.high[i]},
+                    "p": interval.p[i],
+                    "n_seeds": min(stack_a.shape[1], stack_b.shape[1]),
+                    "n_episodes": stack_a.shape[2],
+                }
+            )
+    return rows
+
+
+def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Average ranks in paper mode; a block is a task of a data set (clean) or a task under one shift (shifted).
+
+    Algorithms without a value in every block are left out: a rank among fewer is not comparable.
+    """
+    paper = cells[cells["paper_mode"].astype(bool)]
+    paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
+    names = sorted(paper["dataset"].unique())
+    rows = []
+    for dataset in [*names, *(["all"] if len(names) > 1 else [])]:
+        chosen = paper if dataset == "all" else paper[paper["dataset"] == dataset]
+        for conditions, part in chosen.groupby(
+            np.where(chosen["shift"] == "none", "clean", "shifted"), sort=True
+        ):
+            blocks = part.pivot(
+                index=[*SETTING_COLUMNS, *SHARED_COLUMNS], columns="algorithm", values="score"
+            )
+            blocks = blocks.dropna(axis=1)
+            if blocks.shape[1] < 2:
+                continue
+            ranked = stats.ranks(blocks)
+            for algorithm, rank in sorted(ranked.average.items(), key=lambda item: (item[1], item[0])):
+                tests = (ranked.blocks, ranked.friedman_p, ranked.critical_difference)
+                rows.append(
+                    dict(zip(RANK_COLUMNS, (dataset, conditions, algorithm, rank, *tests), strict=True))
+                )
+    return pd.DataFrame(rows, columns=RANK_COLUMNS)

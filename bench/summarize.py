@@ -1,0 +1,137 @@
+"""Tables of a study from its run folders: `python -m bench summarize config/quick.yaml`.
+
+Writes results/{study}/tables/{cells,comparisons,ranks,runs}.csv and history.parquet. The same run folders give the
+same bytes. Runs that are missing, untested or diverged are rows of runs.csv; cells count the seeds that are there.
+"""
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+import algos
+from bench import results
+from bench.compare import (
+    CELL_COLUMNS,
+    COMPARISON_COLUMNS,
+    SETTING_COLUMNS,
+    Setting,
+    Tested,
+    cell_rows,
+    comparison_rows,
+    gather,
+    ranks_table,
+)
+from bench.results import ResultError, RunResult
+from bench.study import Run, Study, load_study, results_root
+
+WHOLE_NUMBERS = "steps tasks parameters best_step train_way train_shot train_query threads".split()
+RUN_COLUMNS = [
+    *SETTING_COLUMNS,
+    *"algorithm title family seed status reason steps tasks seconds cpu_seconds tasks_per_second".split(),
+    *"peak_memory_mb adapt_ms_per_task parameters best_step best_val_accuracy train_way train_shot".split(),
+    *"train_query budget_share device threads git_commit torch started folder".split(),
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
+
+
+def main(args: argparse.Namespace) -> int:
+    print(f"wrote {summarize(load_study(args.study))}/")
+    return 0
+
+
+def summarize(study: Study) -> Path:
+    """Write the tables of the study; returns their folder. Raises ResultError when runs cannot be compared."""
+    found = [(run, results.read_run(run.folder)) for run in study.runs()]
+    cells, comparisons = [], []
+    for setting, group in _by_setting(found).items():
+        check_same_episodes([result for _, result in group])
+        tested = _tested(group)
+        cells += [row for algorithm in tested for row in cell_rows(setting, algorithm)]
+        comparisons += comparison_rows(setting, tested)
+    cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
+    folder = results_root() / study.name / "tables"
+    _write_csv(folder / "runs.csv", runs_table(found))
+    _write_csv(folder / "cells.csv", cells)
+    _write_csv(folder / "comparisons.csv", _frame(comparisons, COMPARISON_COLUMNS, SETTING_COLUMNS))
+    _write_csv(folder / "ranks.csv", ranks_table(cells))
+    results.write_parquet(folder / "history.parquet", history_table(found))
+    return folder
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    results.write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def _frame(rows: list[dict], columns: list[str], order: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=columns).sort_values(order, kind="stable", ignore_index=True)
+
+
+def _by_setting(found: list[tuple[Run, RunResult]]) -> dict[Setting, list[tuple[Run, RunResult]]]:
+    groups = defaultdict(list)
+    for run, result in found:
+        groups[run.dataset, run.way, run.shot].append((run, result))
+    return groups
+
+
+def check_same_episodes(found: list[RunResult]) -> None:
+    """Raise ResultError unless all tested runs saw the same frozen episodes of the same images (by digest)."""
+    seen: dict[str, tuple[str, Path]] = {}
+    for result in found:
+        if result.run is None or result.test is None:
+            continue
+        digests = {f"{task} episodes": digest for task, digest in result.test["episodes"].items()}
+        for what, digest in {"images": result.run["data"]["digest"], **digests}.items():
+            path = result.folder / ("run.json" if what == "images" else "test.json")
+            first, where = seen.setdefault(what, (digest, path))
+            if digest != first:
+                raise ResultError(
+                    f"{path} and {where} were made with different {what} ({digest[:12]} and {first[:12]}), so they "
+                    f"cannot be paired; delete the older of the two folders and run it again"
+                )
+
+
+def _tested(group: list[tuple[Run, RunResult]]) -> list[Tested]:
+    """What the finished runs of one setting say, by algorithm in the study's order."""
+    by_algorithm = defaultdict(list)
+    for run, result in group:
+        if result.status in ("ok", "untrained"):
+            by_algorithm[algos.name_of(run.algorithm)].append(result)
+    return [gather(algorithm, found) for algorithm, found in by_algorithm.items()]
+
+
+def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
+    """One row per run of the study, finished or not."""
+    frame = pd.DataFrame([_run_row(run, result) for run, result in found], columns=RUN_COLUMNS)
+    return frame.astype({column: "Int64" for column in WHOLE_NUMBERS})
+
+
+def _run_row(run: Run, result: RunResult) -> dict:
+    record = result.run or {}
+    row = {
+        **record.get("training", {}),
+        **record.get("hyper_parameters", {}),
+        **record.get("provenance", {}),
+        **{key: record.get(key) for key in ("title", "family", "reason")},
+        "adapt_ms_per_task": (result.test or {}).get("adapt_ms_per_task"),
+        **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},
+        "algorithm": algos.name_of(run.algorithm),
+        "status": result.status,
+        "folder": str(run.folder),
+    }
+    return {column: row.get(column) for column in RUN_COLUMNS}
+
+
+def history_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
+    """The learning curves of all runs, one row per validation."""
+    columns = [*SETTING_COLUMNS, "algorithm", "seed", *results.HISTORY_COLUMNS]
+    frames = []
+    for run, result in found:
+        keys = {key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")}
+        frames.append(result.history().assign(algorithm=algos.name_of(run.algorithm), **keys)[columns])
+    frames = [frame for frame in frames if len(frame)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -1,0 +1,280 @@
+"""Result files and the tables made from them, on synthetic run folders in the real formats."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import __main__, compare, results, stats
+from bench.study import load_study
+from bench.summarize import RUN_COLUMNS, summarize
+from tests.synthetic import make_study
+
+TABLES = ("cells.csv", "comparisons.csv", "ranks.csv", "runs.csv", "history.parquet")
+DIVERGED, MISSING, UNTESTED = (
+    "glyphs/5way_1shot/maml/seed1",
+    "glyphs/5way_5shot/lstm/seed1",
+    "glyphs/5way_5shot/fomaml/seed0",
+)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A study with one diverged, one missing and one untested run: (root, study file, tables)."""
+    root = tmp_path_factory.mktemp("study")
+    path = make_study(
+        root, diverged=[DIVERGED], missing=[MISSING], untested=[UNTESTED], shifts={"smear": (1, 5)}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESULTS_ROOT", str(root / "results"))
+        folder = summarize(load_study(path))
+        tables = {name: pd.read_csv(folder / name) for name in TABLES if name.endswith("csv")}
+        yield root, path, folder, tables
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """Two algorithms, two seeds, no shifts: cheap enough to break in every test."""
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    return make_study(
+        tmp_path,
+        algorithms=("pixel_nn", "protonet"),
+        datasets={"glyphs": {"ways": [5], "shots": [1]}},
+        shifts={},
+        episodes=50,
+    )
+
+
+def run_folder(path, algorithm="protonet", seed=0):
+    return path.parents[1] / "results" / "synthetic" / "glyphs" / "5way_1shot" / algorithm / f"seed{seed}"
+
+
+def edit_json(path, change):
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+def test_tables_have_the_agreed_columns(made):
+    _, _, folder, tables = made
+    assert list(tables["cells.csv"]) == compare.CELL_COLUMNS
+    assert list(tables["comparisons.csv"]) == compare.COMPARISON_COLUMNS
+    assert list(tables["ranks.csv"]) == compare.RANK_COLUMNS
+    assert list(tables["runs.csv"]) == RUN_COLUMNS
+    history = pd.read_parquet(folder / "history.parquet")
+    assert list(history) == ["dataset", "way", "shot", "algorithm", "seed", *results.HISTORY_COLUMNS]
+    assert len(history) == 12 * (
+        20 - 4 - 1
+    )  # twelve validations of 20 runs but 4 of pixel_nn and the missing one
+
+
+def test_every_run_is_a_row(made):
+    runs = made[3]["runs.csv"]
+    assert len(runs) == 2 * 5 * 2
+    by_name = runs.set_index(
+        runs.apply(lambda r: f"{r.dataset}/{r.way}way_{r.shot}shot/{r.algorithm}/seed{r.seed}", axis=1)
+    )
+    assert by_name.loc[DIVERGED, "status"] == "diverged" and "not finite" in by_name.loc[DIVERGED, "reason"]
+    assert by_name.loc[MISSING, "status"] == "missing" and np.isnan(by_name.loc[MISSING, "steps"])
+    assert by_name.loc[UNTESTED, "status"] == "untested" and by_name.loc[UNTESTED, "steps"] == 600
+    assert runs["status"].value_counts().to_dict() == {
+        "ok": 13,
+        "untrained": 4,
+        "diverged": 1,
+        "missing": 1,
+        "untested": 1,
+    }
+
+
+def test_cells_count_the_seeds_that_are_there_and_their_numbers_are_right(made):
+    root, _, _, tables = made
+    cells = tables["cells.csv"]
+    clean = cells[(cells["shift"] == "none") & (cells["shot"] == 1)].set_index(["algorithm", "mode"])
+    assert clean.loc[("maml", "transductive"), "n_seeds"] == 1
+    assert clean.loc[("protonet", "inductive"), "n_seeds"] == 2
+    assert bool(clean.loc[("maml", "transductive"), "paper_mode"])
+    assert not bool(clean.loc[("protonet", "transductive"), "paper_mode"])
+    assert ("lstm", "transductive") not in clean.index
+    row = clean.loc[("protonet", "inductive")]
+    frames = [
+        results.read_run(root / f"results/synthetic/glyphs/5way_1shot/protonet/seed{s}").episodes()
+        for s in (0, 1)
+    ]
+    values = [f.query("shift == 'none' and mode == 'inductive'")["accuracy"].to_numpy() for f in frames]
+    assert row["mean"] == pytest.approx(np.mean(values), abs=1e-6)
+    half_widths = [1.96 * v.astype(float).std(ddof=1) / np.sqrt(200) for v in values]
+    assert row["episode_half_width"] == pytest.approx(np.mean(half_widths), abs=1e-6)
+    interval = stats.two_level_interval(np.stack(values).astype(float))
+    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-5)
+    assert (row["n_episodes"], row["chance"], row["metric"]) == (200, 0.2, "accuracy")
+    assert ((cells["low"] >= 0) & (cells["low"] <= cells["mean"]) & (cells["mean"] <= cells["high"])).all()
+    assert (cells["high"] <= 1).all()
+
+
+def test_comparisons_pair_every_two_algorithms_in_paper_mode(made):
+    cells, comparisons = made[3]["cells.csv"], made[3]["comparisons.csv"]
+    keys = ["dataset", "way", "shot", *compare.SHARED_COLUMNS]
+    families = comparisons.groupby(keys)
+    assert (families.size() == 10).all()
+    assert set(comparisons["shift"]) == {"none", "smear", "all"}
+    for _, family in families:
+        np.testing.assert_allclose(family["p_holm"], stats.holm(family["p"]), rtol=1e-4)
+    clean = comparisons[(comparisons["shift"] == "none") & (comparisons["shot"] == 1)]
+    pair = clean[(clean["algorithm_a"] == "pixel_nn") & (clean["algorithm_b"] == "protonet")].iloc[0]
+    means = cells[(cells["shift"] == "none") & (cells["shot"] == 1) & cells["paper_mode"]].set_index(
+        "algorithm"
+    )
+    expected = means.loc["pixel_nn", "mean"] - means.loc["protonet", "mean"]
+    assert pair["difference"] == pytest.approx(expected, abs=2e-6)
+    assert pair["high"] < 0 and pair["p"] < 0.05
+    modes = clean.set_index("algorithm_b")["mode_b"].to_dict()
+    assert modes["maml"] == "transductive" and modes["protonet"] == "inductive"
+    shifted = comparisons[(comparisons["shift"] == "smear") & (comparisons["scope"] == "task")]
+    average = comparisons[(comparisons["shift"] == "all") & (comparisons["scope"] == "task")]
+    index = ["shot", "algorithm_a", "algorithm_b"]
+    np.testing.assert_allclose(
+        average.set_index(index)["difference"].sort_index(),
+        shifted.groupby(index)["difference"].mean(),
+        atol=2e-6,
+    )
+
+
+def test_ranks_follow_the_cells(made):
+    cells, ranks = made[3]["cells.csv"], made[3]["ranks.csv"]
+    clean = ranks[ranks["conditions"] == "clean"].set_index("algorithm")["average_rank"]
+    paper = cells[cells["paper_mode"] & (cells["shift"] == "none")]
+    table = paper.pivot(index="shot", columns="algorithm", values="mean")
+    expected = table.rank(axis=1, ascending=False).mean()
+    np.testing.assert_allclose(clean[expected.index], expected)
+    shifted = ranks[ranks["conditions"] == "shifted"]
+    assert (shifted["n_blocks"] == 2 * 2 * 2).all() and (shifted["friedman_p"] < 0.01).all()
+
+
+def test_tables_are_the_same_bytes_every_time(made):
+    root, path, folder, _ = made
+    before = {name: (folder / name).read_bytes() for name in TABLES}
+    assert __main__.main(["summarize", str(path)]) == 0
+    assert {name: (folder / name).read_bytes() for name in TABLES} == before
+    assert sorted(os.listdir(folder)) == sorted(TABLES)  # no temporary file is left
+
+
+def test_runs_on_different_episodes_are_not_paired(small, capsys):
+    other = run_folder(small, seed=1) / "test.json"
+    edit_json(other, lambda record: record["episodes"].update({"5way_1shot": "something else"}))
+    assert __main__.main(["summarize", str(small)]) == 2
+    message = capsys.readouterr().err
+    assert str(other) in message and str(run_folder(small, "pixel_nn") / "test.json") in message
+    assert "delete" in message
+    assert not (small.parents[1] / "results/synthetic/tables").exists()
+
+
+def test_runs_on_different_images_are_not_paired(small):
+    edit_json(run_folder(small) / "run.json", lambda record: record["data"].update(digest="0" * 64))
+    with pytest.raises(results.ResultError, match="different images"):
+        summarize(load_study(small))
+
+
+def test_seeds_with_different_numbers_of_episodes_are_refused(small):
+    path = run_folder(small, seed=1) / "episodes.parquet"
+    frame = results.read_run(path.parent).episodes()
+    results.write_episodes(path, frame[frame["episode"] < 40])
+    with pytest.raises(results.ResultError, match="50 episodes and .* has 40"):
+        summarize(load_study(small))
+
+
+def test_nothing_run_yet_gives_tables_without_numbers(small):
+    for algorithm in ("pixel_nn", "protonet"):
+        for seed in (0, 1):
+            for file in run_folder(small, algorithm, seed).iterdir():
+                file.unlink()
+    folder = summarize(load_study(small))
+    assert len(pd.read_csv(folder / "cells.csv")) == 0
+    assert pd.read_csv(folder / "runs.csv")["status"].to_list() == ["missing"] * 4
+
+
+def test_regression_is_ranked_by_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    path = make_study(
+        tmp_path, algorithms=("maml", "lstm"), datasets={"sinusoid": {"ways": [1], "shots": [5]}}
+    )
+    folder = summarize(load_study(path))
+    cells = pd.read_csv(folder / "cells.csv")
+    assert set(cells["metric"]) == {"mse"} and cells["chance"].isna().all()
+    clean = cells[cells["shift"] == "none"].set_index("algorithm")["mean"]
+    best = pd.read_csv(folder / "ranks.csv").query("conditions == 'clean'").iloc[0]
+    assert best["algorithm"] == clean.idxmin() and best["average_rank"] == 1
+
+
+# --- the files ---------------------------------------------------------------------------------------------------
+
+
+def frame_of(small):
+    return results.read_run(run_folder(small)).episodes()
+
+
+def test_episode_file_does_not_depend_on_the_order_of_rows(small, tmp_path):
+    frame = frame_of(small)
+    results.write_episodes(tmp_path / "a.parquet", frame)
+    results.write_episodes(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.assign(accuracy=f["accuracy"] * 100), r"accuracy = .* outside \[0, 1\]"),
+        (lambda f: f.assign(nll=np.nan), "nll = nan .* diverged"),
+        (lambda f: f.drop(columns="brier"), "missing columns .'brier'"),
+        (lambda f: f.assign(colour=1), "unknown columns .'colour'"),
+        (lambda f: f.assign(mode="both"), "mode = 'both' is not one of"),
+        (lambda f: pd.concat([f, f.head(1)]), "twice"),
+        (lambda f: f.assign(severity="strong"), "wrong type"),
+    ],
+)
+def test_bad_episode_frames_are_refused_and_leave_the_old_file(small, change, words):
+    path = run_folder(small) / "episodes.parquet"
+    before = path.read_bytes()
+    with pytest.raises(results.ResultError, match=words) as error:
+        results.write_episodes(path, change(frame_of(small)))
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == before
+    assert not list(path.parent.glob(".*.part"))
+
+
+def test_a_failing_writer_leaves_nothing_behind(tmp_path):
+    def write(part):
+        part.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        results.atomic_write(tmp_path / "file", write)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_diverged_run_has_an_empty_episode_file(made):
+    result = results.read_run(made[0] / "results/synthetic" / DIVERGED)
+    assert result.status == "diverged"
+    assert len(result.episodes()) == 0 and list(result.episodes()) == list(results.EPISODE_COLUMNS)
+
+
+def test_damaged_files_are_named(small):
+    folder = run_folder(small)
+    parquet = folder / "episodes.parquet"
+    parquet.write_bytes(parquet.read_bytes()[:500])
+    with pytest.raises(results.ResultError, match="episodes.parquet: not readable"):
+        results.read_run(folder).episodes()
+    edit_json(folder / "run.json", lambda record: record["training"].update(steps=-1))
+    with pytest.raises(results.ResultError, match=r"run.json: training.steps: -1 is less than"):
+        results.read_run(folder)
+    (folder / "run.json").write_text("{")
+    with pytest.raises(results.ResultError, match="not valid JSON"):
+        results.read_run(folder)
+
+
+def test_history_steps_must_increase(small):
+    path = run_folder(small) / "history.parquet"
+    with pytest.raises(results.ResultError, match="must increase"):
+        results.write_history(path, results.read_run(path.parent).history()[::-1])
