@@ -12,6 +12,7 @@ from bench.results import CONDITION_COLUMNS, ResultError, RunResult
 
 Setting = tuple[str, int, int]  # dataset, way, shot
 SETTING_COLUMNS = ["dataset", "way", "shot"]
+_MODE = CONDITION_COLUMNS.index("mode")
 SHARED_COLUMNS = [column for column in CONDITION_COLUMNS if column != "mode"]
 CELL_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "mode", "paper_mode", *SHARED_COLUMNS],
@@ -44,15 +45,20 @@ class Tested:
     def metric(self) -> str:
         return results.METRICS[self.record["task_kind"]]
 
+    @property
+    def paper_mode(self) -> str:
+        """The paper's mode, or the only one that was tested."""
+        modes = {condition[_MODE] for condition in self.values}
+        return self.record["paper_mode"] if self.record["paper_mode"] in modes else min(modes)
+
     def paper(self) -> tuple[str, dict[tuple, np.ndarray]]:
-        """The paper's mode (or the only one that was tested) and its values by condition without the mode."""
-        at = CONDITION_COLUMNS.index("mode")
-        modes = {condition[at] for condition in self.values}
-        mode = self.record["paper_mode"] if self.record["paper_mode"] in modes else min(modes)
+        """The paper's mode and its values by condition without the mode."""
+        mode, at = self.paper_mode, _MODE
         return mode, {c[:at] + c[at + 1 :]: values for c, values in self.values.items() if c[at] == mode}
 
 
 def gather(algorithm: str, found: list[RunResult]) -> Tested:
+    """Read the episodes of an algorithm's tested runs; seeds under a condition must have equally many episodes."""
     columns = defaultdict(list)
     for result in found:
         for condition, values in result.episodes().groupby(CONDITION_COLUMNS, sort=True)[result.metric]:
@@ -97,7 +103,7 @@ def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
                 "algorithm": tested.algorithm,
                 **{key: tested.record[key] for key in ("title", "family")},
                 **named,
-                "paper_mode": named["mode"] == tested.record["paper_mode"],
+                "paper_mode": named["mode"] == tested.paper_mode,
                 "metric": tested.metric,
                 "mean": interval.mean[i],
                 "low": max(interval.low[i], 0.0),
