@@ -1,0 +1,96 @@
+"""`python -m bench status` on synthetic run folders in every state."""
+
+import io
+import os
+import time
+
+import pytest
+import torch
+from rich.console import Console
+
+from bench import __main__, checkpoint, status
+from bench.study import load_study
+from tests.synthetic import make_study
+
+FOLDER = "results/synthetic/glyphs/5way_1shot"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return make_study(
+        tmp_path,
+        algorithms=("pixel_nn", "protonet", "maml"),
+        datasets={"glyphs": {"ways": [5], "shots": [1]}},
+        shifts={},
+        episodes=20,
+        diverged=["glyphs/5way_1shot/maml/seed1"],
+        missing=["glyphs/5way_1shot/protonet/seed0", "glyphs/5way_1shot/protonet/seed1"],
+        untested=["glyphs/5way_1shot/maml/seed0"],
+    )
+
+
+def save_checkpoint(root, seed, seconds_ago):
+    folder = root / FOLDER / f"protonet/seed{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    history = [{"step": 50, "val_accuracy": 0.71}, {"step": 100, "val_accuracy": 0.83}]
+    checkpoint.save(
+        folder, {"step": 120, "seconds": 33.3, "history": history, "learner": {"w": torch.zeros(3)}}
+    )
+    then = time.time() - seconds_ago
+    os.utime(folder / checkpoint.NAME, (then, then))
+
+
+def states(study):
+    return {
+        state.run.name.removeprefix("glyphs/5way_1shot/"): state for state in status.states(load_study(study))
+    }
+
+
+def test_every_state_is_told_apart(study, tmp_path):
+    save_checkpoint(tmp_path, seed=0, seconds_ago=0)
+    found = states(study)
+    assert {name: state.status for name, state in found.items()} == {
+        "pixel_nn/seed0": "untrained",
+        "pixel_nn/seed1": "untrained",
+        "protonet/seed0": "running",
+        "protonet/seed1": "missing",
+        "maml/seed0": "untested",
+        "maml/seed1": "diverged",
+    }
+    live = found["protonet/seed0"]
+    assert (live.step, live.accuracy, live.seconds) == (120, 0.83, 33.3)
+    assert "not finite" in found["maml/seed1"].note
+    assert found["maml/seed0"].step == 600
+
+
+def test_old_checkpoint_is_a_stopped_run_and_a_damaged_one_does_not_end_the_table(study, tmp_path):
+    save_checkpoint(tmp_path, seed=0, seconds_ago=3600)
+    save_checkpoint(tmp_path, seed=1, seconds_ago=0)
+    path = tmp_path / FOLDER / "protonet/seed1" / checkpoint.NAME
+    path.write_bytes(path.read_bytes()[:100])
+    (tmp_path / FOLDER / "maml/seed0/run.json").write_text("{")
+    found = states(study)
+    assert found["protonet/seed0"].status == "stopped"
+    assert found["protonet/seed1"].status == "unreadable"
+    assert found["maml/seed0"].status == "unreadable" and "run.json" in found["maml/seed0"].note
+
+
+def test_table_counts_and_names_what_runs(study, tmp_path, capsys):
+    save_checkpoint(tmp_path, seed=0, seconds_ago=0)
+    assert __main__.main(["status", str(study)]) == 0
+    text = capsys.readouterr().out
+    assert "Synthetic study" in text
+    assert "3 of 6 runs finished (2 untrained, 1 running, 1 untested, 1 missing, 1 diverged)" in text
+    assert "running now: glyphs/5way_1shot/protonet/seed0" in text
+    row = next(line for line in text.splitlines() if line.startswith("glyphs/5way_1shot/protonet/seed0"))
+    assert row.split() == ["glyphs/5way_1shot/protonet/seed0", "running", "120", "83.00", "33"]
+
+
+def test_narrow_terminal_keeps_run_and_status(study):
+    console = Console(width=60, record=True, file=io.StringIO())
+    loaded = load_study(study)
+    status.show(loaded, status.states(loaded), console)
+    text = console.export_text()
+    assert "glyphs/5way_1shot/maml/seed1" in text and "diverged" in text
