@@ -10,6 +10,7 @@ rule prepare:
     log:
         f"{LOGS}/prepare/{{dataset}}.log",
     retries: 2
+    localrule: True
     conda:
         "../../environment.yml"
     params:

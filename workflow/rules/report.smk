@@ -16,6 +16,7 @@ rule report:
         f"{LOGS}/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.jsonl"
+    localrule: True
     conda:
         "../../environment.yml"
     params:

@@ -19,6 +19,7 @@ rule summarize:
         f"{LOGS}/summarize.log",
     benchmark:
         f"{RESULTS}/benchmarks/summarize.jsonl"
+    localrule: True
     conda:
         "../../environment.yml"
     params:

@@ -1,0 +1,45 @@
+# Nothing but Python 3.11+ and make is needed: everything else goes into .venv, from the pins in requirements.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: quick setup test lint reference readme clean help
+
+quick: setup ## set up and run the quick study: no download, minutes (the default)
+	$(BIN)/snakemake
+	@echo "Open reports/quick/report.html"
+
+setup: $(READY) ## make .venv with all packages; again only when a pin has changed
+
+$(READY): requirements.txt requirements-nodeps.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: '$(PYTHON)' is not Python 3.11 or newer. Name one that is: make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -r requirements-nodeps.txt
+	@touch $@
+
+# One thread per process and one process per core; a file's tests stay together because they share what is slow to make.
+test: setup ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+lint: setup ## style of all code and of the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+reference: setup ## go on with the reference results where they stopped; can be interrupted at any time
+	$(BIN)/python -m bench reference config/reference.yaml
+
+readme: setup ## write the reference results into README.md
+	$(BIN)/python -m bench readme
+
+clean: ## remove the quick study and all caches; other studies, data and .venv stay
+	rm -rf results/quick reports/quick logs/quick .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'

@@ -1,0 +1,136 @@
+"""Set-up: one place for every version, nothing imported that is not pinned, a Makefile that says what is wrong."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+OURS = {"algos", "bench", "tasks", "tests"}
+
+
+def pins(file: str) -> dict[str, str]:
+    """Package -> version of a requirements file, whose every line must be `package==version`."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    found = [re.fullmatch(r"([a-z0-9-]+)==([0-9.]+)", line).groups() for line in lines if line]
+    assert len(found) == len(dict(found)), f"{file} pins a package twice"
+    return dict(found)
+
+
+def test_conda_users_get_the_same_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    packages = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert dict(entry.split("==") for entry in packages) == pins("requirements.txt")
+
+
+def test_the_environment_has_the_pinned_versions():
+    pinned = pins("requirements.txt") | pins("requirements-nodeps.txt")
+    installed = {
+        name: version(name).split("+")[0] for name in pinned
+    }  # torch's version ends with its build: +cpu
+    assert installed == pinned
+
+
+def test_every_imported_package_is_pinned():
+    pinned = pins("requirements.txt") | pins("requirements-nodeps.txt")
+    distributions = packages_distributions()
+    for file in [
+        path for folder in ("algos", "bench", "tasks", "tests") for path in ROOT.glob(f"{folder}/**/*.py")
+    ]:
+        for module in imported(file) - OURS - sys.stdlib_module_names:
+            names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
+            assert names & set(pinned), (
+                f"{file.relative_to(ROOT)} imports {module}, which requirements.txt does not pin"
+            )
+
+
+def test_only_the_adapter_knows_torchmeta():
+    nodeps = set(pins("requirements-nodeps.txt"))
+    users = {str(file.relative_to(ROOT)) for file in ROOT.glob("[abt]*/**/*.py") if imported(file) & nodeps}
+    assert all("torchmeta" in name for name in users), users
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level names of the modules that a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {
+        name.split(".")[0]
+        for name in plain | {n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+    }
+
+
+@pytest.mark.parametrize(
+    "path, ignored",
+    [
+        ("data/prepared/omniglot/images.npy", True),
+        ("data/downloads/images_background.zip", True),
+        ("results/quick/study.yaml", True),
+        ("reports/quick/report.html", True),
+        ("logs/quick/train.log", True),
+        (".venv/bin/python", True),
+        (".snakemake/log/x.log", True),
+        ("results/reference/table.csv", False),
+        ("data/splits/omniglot_vinyals.json", False),
+        ("data/sources.yaml", False),
+    ],
+)
+def test_git_ignores_outputs_but_not_the_reference(path, ignored):
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout")
+    command = ["git", "check-ignore", "--quiet", "--no-index", path]
+    assert (subprocess.run(command, cwd=ROOT).returncode == 0) == ignored
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """make in a folder, without what the make around these tests has put into the environment."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    for name in ("Makefile", "requirements.txt", "requirements-nodeps.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def test_make_refuses_an_old_python_with_a_remedy(checkout):
+    old = checkout / "python3.8"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    done = make(checkout, "setup", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert "not Python 3.11 or newer" in done.stdout and "make PYTHON=" in done.stdout
+    assert not (checkout / ".venv").exists()
+
+
+def test_make_installs_again_only_when_a_pin_has_changed(checkout):
+    assert "pip install" in make(checkout, "-n", "setup").stdout
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / "ready").touch()
+    assert "pip install" not in make(checkout, "-n", "setup").stdout
+    later = (checkout / ".venv" / "ready").stat().st_mtime + 1
+    os.utime(checkout / "requirements-nodeps.txt", (later, later))
+    assert "pip install" in make(checkout, "-n", "setup").stdout
+
+
+def test_ci_and_readme_use_the_same_commands():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert "\nmake test\n" in (ROOT / ".ci" / "run").read_text()
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"^make (\w+)", readme, re.M))
+    assert "test" in named and named <= targets
+
+
+def test_readme_has_room_for_the_generated_table():
+    readme = (ROOT / "README.md").read_text()
+    assert 0 < readme.index("<!-- reference:begin -->") < readme.index("<!-- reference:end -->")

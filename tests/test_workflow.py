@@ -1,0 +1,162 @@
+"""The DAG as a user meets it: dry runs on a clean copy, what an edit repeats, failures, kills."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.study import load_study
+from tests.workspace import NOTHING, ROOT, TINY, Workspace
+
+CELL = "glyphs/5way_1shot"
+LEARNERS = ("pixel_nn", "protonet")
+EXAMPLE = re.search("```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+FAILS = "    def meta_update(self, sampler, optimizer):\n        raise RuntimeError('no luck today')\n"
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> Workspace:
+    """A clean copy, where nothing is ever run."""
+    return Workspace(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Workspace:
+    """A copy in which the tiny study has been run to its end."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    workspace.snakemake("--configfile", workspace.study())
+    return workspace
+
+
+def runs(verbs=("train", "test"), cell=CELL, learners=LEARNERS, seed=0) -> set[str]:
+    return {f"{verb} {cell}/{learner}/seed{seed}" for verb in verbs for learner in learners}
+
+
+@pytest.mark.parametrize("study", sorted(path.name for path in ROOT.glob("config/*.yaml")))
+def test_every_study_is_valid_and_lists_runs(study):
+    document = yaml.safe_load((ROOT / "config" / study).read_text())
+    if "study" in document:
+        loaded = load_study(ROOT / "config" / study)
+        assert loaded.name == Path(study).stem
+        assert loaded.runs()
+
+
+def test_dry_run_on_a_clean_copy_plans_the_default_study(clean):
+    quick = load_study(clean.folder / "config" / "quick.yaml")
+    expected = {f"{verb} {run.name}" for verb in ("train", "test") for run in quick.runs()}
+    assert clean.plan() - {"prepare glyphs"} == expected | {"summarize", "report"}
+
+
+def test_a_study_on_the_command_line_replaces_the_default_one(clean):
+    plan = clean.plan("--workflow-profile", "profiles/slurm", "--configfile", "config/omniglot.yaml")
+    assert "prepare omniglot" in plan
+    assert not [job for job in plan if "glyphs/" in job.replace("omniglot/", "")]
+
+
+def test_an_unknown_key_is_named_with_the_known_ones(clean):
+    file = clean.study("typo.yaml", train={"step": 4})
+    printed = clean.snakemake("-n", "--configfile", file, succeeds=False)
+    assert file in printed and "'step' was unexpected" in printed and "validate_every" in printed
+
+
+def test_an_unknown_profile_is_an_error(clean):
+    printed = clean.snakemake("-n", "--workflow-profile", "profiles/slrum", succeeds=False)
+    assert "no profile 'profiles/slrum'; known: default, slurm" in printed
+
+
+def test_lint_is_clean(clean):
+    assert "Congratulations" in clean.snakemake("--lint")
+
+
+def test_the_finished_study_left_a_report_and_snakemakes_own(finished):
+    for name in ("report.html", "snakemake.html"):
+        assert (finished.folder / "reports" / "tiny" / name).stat().st_size > 10_000
+    assert list(finished.folder.glob(f"results/tiny/benchmarks/train/{CELL}/*/seed0.jsonl"))
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert NOTHING in finished.snakemake("--configfile", "tiny.yaml")
+
+
+def test_touching_repeats_nothing_editing_repeats_the_edited_algorithm_only(finished):
+    file = finished.folder / "algos" / "metric" / "protonet.py"
+    original = file.read_text()
+    file.touch()
+    assert finished.plan("--configfile", "tiny.yaml") == set()
+    file.write_text(original + "\n# edited\n")
+    try:
+        plan = finished.plan("--configfile", "tiny.yaml")
+    finally:
+        file.write_text(original)
+    assert plan == runs(learners=["protonet"]) | {"summarize", "report"}
+
+
+ADDITIONS = {
+    "seed": ({"seeds": [0, 1]}, runs(seed=1)),
+    "shot": ({"datasets": {"glyphs": {"ways": [5], "shots": [1, 5]}}}, runs(cell="glyphs/5way_5shot")),
+    "way": ({"datasets": {"glyphs": {"ways": [5, 10], "shots": [1]}}}, runs(cell="glyphs/10way_1shot")),
+    "algorithm": ({"algorithms": [*LEARNERS, "fomaml"]}, runs(learners=["fomaml"])),
+    "own algorithm": ({"algorithms": [*LEARNERS, "my/cosine.py"]}, runs(learners=["cosine"])),
+    "data set": (
+        {"datasets": TINY["datasets"] | {"omniglot": {"ways": [5], "shots": [1]}}},
+        runs(cell="omniglot/5way_1shot") | {"prepare omniglot"},
+    ),
+    "shift": (
+        {"shifts": TINY["shifts"] | {"severities": {"shear": [1], "blur": [2]}}},
+        runs(verbs=["test"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ADDITIONS)
+def test_adding_one_thing_to_the_study_plans_just_that(finished, what):
+    changes, jobs = ADDITIONS[what]
+    (finished.folder / "my").mkdir(exist_ok=True)
+    (finished.folder / "my" / "cosine.py").write_text(EXAMPLE)
+    plan = finished.plan("--configfile", finished.study("changed.yaml", **changes))
+    assert plan == jobs | {"summarize", "report"}
+
+
+def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
+    file = finished.folder / "my" / "cosine.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(EXAMPLE + FAILS)
+    study = finished.study("failing.yaml", study="failing", algorithms=["my/cosine.py", "pixel_nn"])
+    printed = finished.snakemake("--configfile", study, succeeds=False)
+    assert "no luck today" in printed
+    results = finished.folder / "results" / "failing" / CELL
+    assert (results / "pixel_nn" / "seed0" / "episodes.parquet").exists()
+    assert "missing" in (finished.folder / "results/failing/tables/runs.csv").read_text()
+    assert "cosine" in (finished.folder / "reports/failing/report.html").read_text()
+    file.write_text(EXAMPLE)
+    assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | {"summarize", "report"}
+    finished.snakemake("--configfile", study)
+    assert "missing" not in (finished.folder / "results/failing/tables/runs.csv").read_text()
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_model(finished):
+    study = finished.study("killed.yaml", study="killed", algorithms=["protonet"])
+    model = f"{CELL}/protonet/seed0/model.safetensors"
+    process = subprocess.Popen(
+        finished.command(f"results/killed/{model}", "--configfile", study),
+        cwd=finished.folder,
+        env=finished.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    log = finished.folder / "logs" / "killed" / "train" / CELL / "protonet" / "seed0.log"
+    while not log.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished.snakemake("--configfile", study, "--unlock")  # as Snakemake tells a user to do after a kill -9
+    finished.snakemake(f"results/killed/{model}", "--configfile", study)
+    results = finished.folder / "results"
+    assert (results / "killed" / model).read_bytes() == (results / "tiny" / model).read_bytes()

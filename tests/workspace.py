@@ -1,0 +1,69 @@
+"""A copy of the working tree to run Snakemake in: edits, results and locks there touch nothing here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "study": "tiny",
+    "datasets": {"glyphs": {"ways": [5], "shots": [1]}},
+    "algorithms": ["pixel_nn", "protonet"],
+    "train": {"steps": 4, "validate_every": 2, "validation_episodes": 8, "device": "cpu"},
+    "test": {"episodes": 8, "modes": ["inductive"]},
+    "shifts": {"episodes": 4, "scopes": ["task"], "severities": {"shear": [1]}},
+}
+NOTHING = "Nothing to be done"
+
+
+class Workspace:
+    """The project's files without anything that git ignores, except glyphs that are prepared already."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+        for name in subprocess.check_output(listing, cwd=ROOT, text=True).split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        glyphs = Path("data", "prepared", "glyphs")
+        if (ROOT / glyphs).exists():
+            shutil.copytree(ROOT / glyphs, folder / glyphs)
+
+    def study(self, file: str = "tiny.yaml", **changes: object) -> str:
+        """Write the tiny study, with changes, as a study file; returns the file."""
+        (self.folder / file).write_text(yaml.safe_dump(TINY | changes))
+        return file
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = ("DATA_ROOT", "DATA_MIRROR", "RESULTS_ROOT", "REPORTS_ROOT")
+        return {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "snakemake", *arguments]
+
+    def snakemake(self, *arguments: str, succeeds: bool = True, **environment: str) -> str:
+        """Run Snakemake here and return all that it printed."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert (done.returncode == 0) == succeeds, done.stdout
+        return done.stdout
+
+    def plan(self, *arguments: str) -> set[str]:
+        """Jobs of a dry run, as `verb run` (`train glyphs/5way_1shot/protonet/seed0`) or `verb`; none if all is done."""
+        printed = self.snakemake("--dry-run", "--printshellcmds", *arguments)
+        jobs = re.findall(r"python -m bench (\w+) (\S+)(?: (\S+))? > ", printed)
+        assert jobs or NOTHING in printed, printed
+        return {f"{verb} {run or what}" if run or verb == "prepare" else verb for verb, what, run in jobs}
