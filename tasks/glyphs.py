@@ -165,5 +165,5 @@ def build() -> tuple[np.ndarray, dict]:
         "digest": hashlib.sha256(images.tobytes()).hexdigest(),
         "source": f"rendered from the DejaVu and STIX fonts of matplotlib {version('matplotlib')}",
         "licence": "drawings of free fonts: DejaVu (Bitstream Vera licence), STIX (STIX Font licence)",
-        "citation": "",
+        "citation": "Hunter, J. D. (2007). Matplotlib: A 2D graphics environment. Computing in Science & Engineering 9(3).",
     }

@@ -1,9 +1,10 @@
 """Outlines of characters as signed distances: taken from a font, drawn in any pose, compared with each other.
 
-A shape is the signed distance to the outline of a character, float64 `[CANVAS, CANVAS]` in pixels, positive on the ink.
+A shape is the signed distance to the outline of a character, float32 `[CANVAS, CANVAS]` in pixels, positive on the ink.
 Moving the outline (a thicker or thinner stroke) is then an addition, and a warp needs no new rendering.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,12 @@ def render(code: int, face: str) -> np.ndarray | None:
     column, row = (CANVAS - (right - left)) // 2 - left, (CANVAS - (top - bottom)) // 2
     font.draw_glyph_to_bitmap(bitmap, column, row, glyph)
     ink = bitmap > 127
-    return distance_transform_edt(ink) - distance_transform_edt(~ink) - (ink - 0.5) if ink.any() else None
+    if not ink.any():
+        return None
+    distance = distance_transform_edt(ink) - distance_transform_edt(~ink)
+    return (distance - np.sign(distance) / 2).astype(
+        np.float32
+    )  # from pixel centres to the outline between them
 
 
 def growth(shape: np.ndarray, stroke: float, limit: float) -> float:
@@ -84,7 +90,7 @@ def draw(shapes: np.ndarray, pose: Pose, samples: int) -> np.ndarray:
     implies. In float64, so that rounding to 8 bits hides the differences between processors.
     """
     turn, slant, size, aspect, grow, shift, warp, source = (
-        torch.from_numpy(np.ascontiguousarray(a))
+        torch.from_numpy(np.ascontiguousarray(a, dtype=np.float64))
         for a in (pose.turn, pose.slant, pose.size, pose.aspect, pose.grow, pose.shift, pose.warp, shapes)
     )
     points = (torch.arange(SIZE * samples, dtype=torch.float64) + 0.5) / samples
@@ -101,10 +107,10 @@ def draw(shapes: np.ndarray, pose: Pose, samples: int) -> np.ndarray:
     return F.avg_pool2d(coverage[:, None], samples)[:, 0].numpy()
 
 
-def _blurred(shapes: np.ndarray, turn: float, aspect: float) -> np.ndarray:
-    """Unit vectors `[N, D]` of blurred drawings at equal stroke width, their mean removed."""
+def _blurred(shapes: np.ndarray, grow: np.ndarray, turn: float, aspect: float) -> np.ndarray:
+    """Unit vectors `[N, D]` of blurred drawings in one pose, their mean removed."""
     count = len(shapes)
-    flat, grow = np.zeros(count), np.array([growth(shape, stroke=6.0, limit=3.0) for shape in shapes])
+    flat = np.zeros(count)
     still = np.zeros((count, 2)), np.zeros((count, 2, WAVES, WAVES))
     drawings = draw(shapes, Pose(flat + turn, flat, flat + 1.2, flat + aspect, grow, *still), samples=1)
     vectors = gaussian_filter(drawings, (0, 1, 1))[:, ::2, ::2].reshape(count, -1)
@@ -112,11 +118,21 @@ def _blurred(shapes: np.ndarray, turn: float, aspect: float) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+def _views(shapes: np.ndarray, turns: Sequence[float], aspects: Sequence[float]) -> list[np.ndarray]:
+    """The blurred shapes `[N, D]`, at equal stroke width, in every pose."""
+    grow = np.array([growth(shape, stroke=6.0, limit=3.0) for shape in shapes])
+    blocks = [slice(i, i + 256) for i in range(0, len(shapes), 256)]  # small enough for the processor's cache
+    return [
+        np.concatenate([_blurred(shapes[block], grow[block], turn, aspect) for block in blocks])
+        for turn in turns
+        for aspect in aspects
+    ]
+
+
 def similarity(shapes: np.ndarray, references: np.ndarray) -> np.ndarray:
     """Highest correlation of M shapes with turned and stretched versions of N references: `[M, N]`."""
-    straight = _blurred(shapes, 0.0, 1.0)
+    (straight,) = _views(shapes, turns=[0.0], aspects=[1.0])
     highest = np.full((len(shapes), len(references)), -1.0)
-    for turn in (-0.2, 0.0, 0.2):
-        for aspect in (0.7, 0.85, 1.0, 1.2, 1.4):
-            np.maximum(highest, straight @ _blurred(references, turn, aspect).T, out=highest)
+    for view in _views(references, turns=[-0.2, 0.0, 0.2], aspects=[0.7, 0.85, 1.0, 1.2, 1.4]):
+        np.maximum(highest, straight @ view.T, out=highest)
     return highest
