@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from tasks.prepare import prepare
+
 ROOT = Path(__file__).parents[1]
 TINY = {
     "study": "tiny",
@@ -22,7 +24,7 @@ NOTHING = "Nothing to be done"
 
 
 class Workspace:
-    """The project's files without anything that git ignores, except glyphs that are prepared already."""
+    """The project's files without anything that git ignores, and the prepared glyphs, which take a while to draw."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -31,9 +33,9 @@ class Workspace:
             if name and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        glyphs = Path("data", "prepared", "glyphs")
-        if (ROOT / glyphs).exists():
-            shutil.copytree(ROOT / glyphs, folder / glyphs)
+        prepared = Path("data", "prepared")
+        prepare("glyphs", ROOT / prepared)
+        shutil.copytree(ROOT / prepared / "glyphs", folder / prepared / "glyphs")
 
     def study(self, file: str = "tiny.yaml", **changes: object) -> str:
         """Write the tiny study, with changes, as a study file; returns the file."""
