@@ -1,16 +1,17 @@
-"""The tables of the report, built from the tables of `bench summarize`."""
+"""The headline table of the report and the published values beside it."""
 
 import numpy as np
 import pandas as pd
 
 from bench.figures import own_task
 from bench.published import load_published, published
-from bench.style import Setting, at, duration, family_order, number, p_value, settings, task_label
+from bench.style import Setting, at, family_order, number, settings, task_label
 from bench.tables import Cell, Column, Row, Table
 
 LEVEL = 0.05
 MEASURES = {"accuracy": "Accuracy, %", "mse": "Squared error"}
 FINE = {"ok", "untrained"}
+
 EMPTY = Cell("–")
 
 
@@ -56,25 +57,26 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
 
 def _clean(cells: pd.DataFrame) -> pd.DataFrame:
     """In-distribution rows in both modes."""
-    return own_task(cells.assign(paper_mode=True, paper=cells["paper_mode"])).query("shift == 'none'")
+    return own_task(cells.assign(reported=True, compared=cells["reported"])).query("shift == 'none'")
 
 
 def _identity(rows: pd.DataFrame, key) -> Row:
     mine = rows[rows["algorithm"].eq(key.algorithm)]
-    paper = mine.loc[mine["mode"].eq(key.mode), "paper"].any()
+    here = mine[mine["mode"].eq(key.mode)]
+    paper = here["paper_mode"].any()
     mode = f"{key.mode}, paper" if paper and mine["mode"].nunique() > 1 else key.mode
-    note = "the evaluation mode of the paper" if paper else "not how the paper evaluates"
+    note = "the mode of its paper" if paper else "not the mode of its paper"
     cells = [
         Cell(key.title, key.title, note=key.algorithm),
         Cell(key.family, key.family),
         Cell(mode, mode, note=note),
     ]
-    return Row(cells, key.family, "paper" if paper else "other", floor=key.floor)
+    return Row(cells, key.family, "compared" if here["compared"].any() else "other", floor=key.floor)
 
 
 def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The best paper-mode row and those the paired test cannot tell from it."""
-    paper = part[part["paper"]]
+    paper = part[part["compared"]]
     ranked = paper.sort_values("mean", ascending=paper["metric"].iloc[0] == "mse") if len(paper) else paper
     if len(ranked) < 2:
         return {}
@@ -123,89 +125,17 @@ def _trained(runs: pd.DataFrame) -> Cell:
 
 def _literature(row: pd.Series, setting: Setting, key) -> list[Cell]:
     paper = published(key.algorithm, *setting, mode=key.mode)
-    if paper is None or paper["metric"] != row["metric"] or (paper["mode"] == "unknown" and not row["paper"]):
+    if (
+        paper is None
+        or paper["metric"] != row["metric"]
+        or (paper["mode"] == "unknown" and not row["compared"])
+    ):
         return [EMPTY, EMPTY]
     value, metric = paper["accuracy"], row["metric"]
     half = f" ± {number(paper['ci95'], metric)}" if np.isfinite(paper["ci95"]) else ""
     source = f"{paper['source_paper']}, {paper['source_table']}: {paper['variant']}; {paper['backbone']}; mode {paper['mode']}"
     gap = row["mean"] - value
     return [Cell(number(value, metric) + half, value, note=source), Cell(number(gap, metric, sign=True), gap)]
-
-
-def comparison_table(
-    comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Setting, shift: str, name: str
-) -> Table | None:
-    """Row minus column over the same episodes; bold where the Holm-corrected p is below 0.05."""
-    pairs = at(comparisons, setting)
-    pairs = pairs[pairs["shift"].eq(shift)]
-    if pairs.empty:
-        return None
-    rows = at(own_task(cells), setting)
-    rows = rows[rows["shift"].eq("none")]
-    metric = rows["metric"].iloc[0]
-    order = rows.sort_values("mean", ascending=metric == "mse")[["algorithm", "title"]]
-    present = set(pairs["algorithm_a"]) | set(pairs["algorithm_b"])
-    order = order[order["algorithm"].isin(present)]
-    found = {}
-    for row in pairs.itertuples():
-        found[row.algorithm_a, row.algorithm_b] = _difference(row, metric, 1)
-        found[row.algorithm_b, row.algorithm_a] = _difference(row, metric, -1)
-    columns = [Column("Row minus column", numeric=False), *[Column(title) for title in order["title"]]]
-    body = [
-        Row(
-            [
-                Cell(a.title, a.title),
-                *[found.get((a.algorithm, b.algorithm), Cell("")) for b in order.itertuples()],
-            ]
-        )
-        for a in order.itertuples()
-    ]
-    return Table(f"{name}-{setting.slug}", setting.label, columns, body)
-
-
-def _difference(row, metric: str, sign: int) -> Cell:
-    value = sign * row.difference
-    low, high = sorted((sign * row.low, sign * row.high))
-    note = f"95 % interval {number(low, metric, True)} to {number(high, metric, True)}; Holm p {p_value(row.p_holm)}"
-    better = value if metric == "accuracy" else -value
-    mark = "significant" if row.p_holm < LEVEL else ""
-    return Cell(number(value, metric, True), value, mark, note=note, tint=better if mark else None)
-
-
-def cost_table(runs: pd.DataFrame) -> Table:
-    """Means over the seeds that finished."""
-    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Family")]
-    labels = (
-        "Training",
-        "CPU time",
-        "Steps",
-        "Tasks/s",
-        "Adaptation, ms/task",
-        "Parameters",
-        "Peak memory, MB",
-        "Budget, %",
-    )
-    table = Table("cost", "Cost", [*columns, *map(Column, labels)])
-    done = runs[runs["status"].isin(FINE)]
-    for setting in settings(done):
-        for algorithm, rows in at(done, setting).groupby("algorithm", sort=False):
-            first, mean = rows.iloc[0], rows.mean(numeric_only=True)
-            link = f"#{anchor(setting, algorithm)}"
-            named = [Cell(setting.label, setting.label), Cell(first["title"], first["title"], link=link)]
-            named.append(Cell(first["family"], first["family"]))
-            table.rows.append(Row([*named, *_costs(mean)], first["family"]))
-    return table
-
-
-def _costs(mean: pd.Series) -> list[Cell]:
-    def cell(key: str, form: str, factor: float = 1.0) -> Cell:
-        value = mean.get(key, np.nan)
-        return Cell(format(factor * value, form), value) if np.isfinite(value) else EMPTY
-
-    times = [Cell(duration(mean[key]), mean[key]) for key in ("seconds", "cpu_seconds")]
-    counts = [cell("steps", ",.0f"), cell("tasks_per_second", ",.0f"), cell("adapt_ms_per_task", ",.2f")]
-    sizes = [cell("parameters", ",.0f"), cell("peak_memory_mb", ",.0f"), cell("budget_share", ",.1f", 100)]
-    return times + counts + sizes
 
 
 def published_table(cells: pd.DataFrame) -> Table | None:
@@ -247,26 +177,3 @@ def published_table(cells: pd.DataFrame) -> Table | None:
             )
         )
     return Table("published", "Published values", columns, body)
-
-
-def missing_table(runs: pd.DataFrame) -> Table:
-    """Runs without a result, and why."""
-    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Seed", "Status", "Reason")]
-    table = Table("missing", "Missing and failed", columns)
-    why = {
-        "missing": "no run.json: not trained yet, or its job failed before it could write one",
-        "untested": "trained, but not tested yet",
-    }
-    for row in runs[~runs["status"].isin(FINE)].itertuples():
-        setting = Setting(row.dataset, int(row.way), int(row.shot))
-        reason = (
-            row.reason
-            if isinstance(row.reason, str) and row.reason
-            else why.get(row.status, "no reason recorded")
-        )
-        title = row.title if isinstance(row.title, str) and row.title else row.algorithm
-        link = f"#{anchor(setting, row.algorithm)}"
-        words = [setting.label, str(row.seed), row.status, reason]
-        first, *rest = [Cell(w, w) for w in words]
-        table.rows.append(Row([first, Cell(title, title, link=link), *rest]))
-    return table

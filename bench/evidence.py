@@ -33,7 +33,7 @@ def run_groups(runs: pd.DataFrame, study_folder: Path) -> list[dict]:
                 {
                     "id": anchor(setting, algorithm),
                     "setting": setting.label,
-                    "title": records[0]["title"] if records else algorithm,
+                    "title": rows["title"].iloc[0],
                     "citation": records[0]["citation"] if records else "",
                     "finished": int(rows["status"].isin(FINE).sum()),
                     "seeds": len(rows),
@@ -123,7 +123,7 @@ def _best(clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     titles = clean.loc[clean["algorithm"].isin(close), "title"]
     tied = f"; {listed(titles)} cannot be told from it" if len(titles) else ""
-    return f"{first['title']} comes first with {number(first['mean'], metric)}{unit} ({interval}){tied}."
+    return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
 def _shifted(clean: pd.DataFrame, worst: pd.Series) -> str:
@@ -132,11 +132,9 @@ def _shifted(clean: pd.DataFrame, worst: pd.Series) -> str:
     trained = clean[clean["family"].ne("baseline")].set_index("algorithm")
     worst = worst[worst.index.isin(trained.index)]
     ends = [
-        f"{trained.loc[a, 'title']} {verb} at {number(worst[a], metric)} (from {number(trained.loc[a, 'mean'], metric)})"
-        for a, verb in zip(
-            dict.fromkeys([*worst.index[:1], *worst.index[-1:]]),
-            ("stays highest", "ends lowest"),
-            strict=False,
+        f"{rank} {trained.loc[a, 'title']}, {number(worst[a], metric)} (from {number(trained.loc[a, 'mean'], metric)})"
+        for rank, a in zip(
+            ("best", "last"), dict.fromkeys([*worst.index[:1], *worst.index[-1:]]), strict=False
         )
     ]
-    return f" Under the shifts at their highest severity, {' and '.join(ends)}." if ends else ""
+    return f" Mean over the shifts at their highest severity: {'; '.join(ends)}." if ends else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure as Canvas
 
@@ -34,7 +35,8 @@ class Picture:
     def save(self, folder: Path) -> None:
         """Write `<name>.svg` and `<name>.pdf`, where there is a drawing."""
         for suffix in ("svg", "pdf") if self.canvas else ():
-            content = sheets.render(self.canvas, suffix)
+            with mpl.rc_context({"svg.hashsalt": "bench"}):
+                content = sheets.render(self.canvas, suffix)
             atomic_write(
                 folder / f"{self.name}.{suffix}", lambda part, content=content: part.write_bytes(content)
             )

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import contents, evidence, figures
+from bench import appendix, contents, curves, evidence, figures
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, results_root
@@ -70,8 +70,11 @@ class Summary:
         return next((s for s in figures.SCOPES if s in set(self.cells["scope"])), None)
 
 
-def read_summary(folder: Path) -> Summary:
-    """Read results/{study}/tables. Raises FileNotFoundError naming the file and the remedy."""
+def read_summary(folder: Path, datasets: list[str]) -> Summary:
+    """Read results/{study}/tables, rows in the order of these data sets.
+
+    Raises FileNotFoundError naming the file and the remedy.
+    """
     paths = {name: folder / f"{name}.csv" for name in SUMMARIES} | {"history": folder / "history.parquet"}
     for path in paths.values():
         if not path.exists():
@@ -79,20 +82,38 @@ def read_summary(folder: Path) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
+    for name in ("cells", "runs"):
+        order = frames[name]["dataset"].map({dataset: i for i, dataset in enumerate(datasets)})
+        frames[name] = frames[name].iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    frames["cells"]["reported"] = reported(frames["cells"])
+    frames["runs"]["title"] = titles(frames["runs"])
     return Summary(**frames, history=pd.read_parquet(paths["history"]))
+
+
+def reported(cells: pd.DataFrame) -> pd.Series:
+    """True in the mode that stands for an algorithm: the paper's, or the first one where that was not tested."""
+    groups = cells.groupby(["dataset", "way", "shot", "algorithm"])
+    first = cells["mode"].eq(groups["mode"].transform("min"))
+    return cells["paper_mode"].where(groups["paper_mode"].transform("any"), first).astype(bool)
+
+
+def titles(runs: pd.DataFrame) -> pd.Series:
+    """Titles of all runs; a run that is missing has that of another run, or the algorithm's name."""
+    known = runs.groupby("algorithm")["title"].transform("first")
+    return runs["title"].fillna(known).fillna(runs["algorithm"])
 
 
 def build_report(study: Study) -> Path:
     """Write reports/{study}: report.html, figures/, tables/. Returns the path of the page."""
+    datasets = list(study.config["datasets"])
     source, target = results_root() / study.name, reports_root() / study.name
-    summary = read_summary(source / "tables")
+    summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
     shown = pictures(study)
     for figure in [*itertools.chain(*drawn.values()), *shown]:
         figure.save(target / "figures")
     for table in itertools.chain(*tables.values()):
         table.save(target / "tables")
-    datasets = list(dict.fromkeys(summary.runs["dataset"]))
     page = render(
         study=study,
         figures=drawn,
@@ -102,6 +123,7 @@ def build_report(study: Study) -> Path:
         pictures=shown,
         cards=evidence.data_cards(datasets, prepared_root()),
         groups=evidence.run_groups(summary.runs, source),
+        compared=appendix.COMPARED,
         counts=summary.runs["status"].value_counts().to_dict(),
     )
     return write_text(target / "report.html", page)
@@ -117,8 +139,8 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
     ranks = figures.rank_figure(summary.ranks, look)
     return {
         "headline": [figures.headline_figure(summary.cells, look, summary.scope)],
-        "shifts": list(figures.shift_figures(summary.cells, look).values()),
-        "learning": list(figures.learning_figures(summary.history, look, metric).values()),
+        "shifts": list(curves.shift_figures(summary.cells, look).values()),
+        "learning": list(curves.learning_figures(summary.history, look, metric).values()),
         "ranks": [ranks] if ranks else [],
     }
 
@@ -126,16 +148,20 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    kinds = {"clean": "none", "shifted": "shifted"}
-    tables = {"missing": [contents.missing_table(runs)]}
+    tables = {name: [] for name in ("headline", "published", "cost", *appendix.COMPARED)}
+    tables["missing"] = [appendix.missing_table(runs)]
     if len(cells):
         tables |= {
             "headline": [contents.headline_table(cells, runs, pairs)],
             "published": [contents.published_table(cells)],
-            "cost": [contents.cost_table(runs)],
+            "cost": [appendix.cost_table(runs)],
         }
-        for kind, shift in kinds.items():
-            tables[kind] = [contents.comparison_table(pairs, cells, s, shift, kind) for s in settings(cells)]
+        for scope in appendix.COMPARED:
+            found = [
+                appendix.comparison_table(pairs, cells, s, f"differences-{scope}", scope)
+                for s in settings(cells)
+            ]
+            tables[scope] = found
     return {name: [t for t in group if t and t.rows] for name, group in tables.items()}
 
 

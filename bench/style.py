@@ -89,13 +89,10 @@ def family_order(family: str) -> tuple[int, str]:
 
 
 def number(value: float, metric: str = "accuracy", sign: bool = False) -> str:
-    """A measure as printed: accuracy in percent with one decimal, an error with two significant decimals."""
+    """A measure as printed: accuracy in percent with one decimal, an error with three decimals."""
     if value is None or not math.isfinite(value):
         return "–"
-    if metric == "accuracy":
-        text = f"{100 * value:.1f}"
-    else:
-        text = f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+    text = f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3f}"
     text = text.lstrip("-") if float(text) == 0 else text
     return ("+" if sign and float(text) > 0 else "") + text.replace("-", "−")
 

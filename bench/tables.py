@@ -63,10 +63,10 @@ class Table:
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """Group headings with their widths; an empty list when no column has a group."""
+        """Group headings with their widths (a column of its own: no heading, width 1); empty when no column has a group."""
         spans: list[list] = []
         for column in self.columns:
-            if spans and spans[-1][0] == column.group:
+            if spans and column.group and spans[-1][0] == column.group:
                 spans[-1][1] += 1
             else:
                 spans.append([column.group, 1])

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe"]
-TIMEOUT = 60.0  # seconds for any one answer; a loaded two-core machine needs some
+FLAGS = "--headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-extensions".split()
+TIMEOUT = 180.0  # seconds for any one answer; a machine that trains on every core needs some
 
 
 class Browser:
@@ -51,7 +51,9 @@ class Browser:
     def _start(self) -> None:
         # Numbers from 10 up, so that placing an end at 3 or 4 in the child can never overwrite the other end.
         ends = [fd for _ in range(2) for fd in os.pipe()]
-        child_in, self._write, self._read, child_out = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in ends)
+        child_in, self._write, self._read, child_out = (
+            fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in ends
+        )
         for fd in ends:
             os.close(fd)
 
@@ -59,8 +61,16 @@ class Browser:
             os.dup2(child_in, 3)
             os.dup2(child_out, 4)
 
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"]
-        self._process = subprocess.Popen(command, preexec_fn=place, pass_fds=(3, 4), stderr=subprocess.DEVNULL)
+        command = [
+            CHROMIUM,
+            *FLAGS,
+            "--remote-debugging-pipe",
+            f"--user-data-dir={self.profile}",
+            "about:blank",
+        ]
+        self._process = subprocess.Popen(
+            command, preexec_fn=place, pass_fds=(3, 4), stderr=subprocess.DEVNULL
+        )
         os.close(child_in)
         os.close(child_out)
 
@@ -114,18 +124,26 @@ class Browser:
         """Value of a JavaScript expression; a promise is awaited. Raises RuntimeError when it throws."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
-            raise RuntimeError(answer["exceptionDetails"].get("exception", {}).get("description", "script error"))
+            raise RuntimeError(
+                answer["exceptionDetails"].get("exception", {}).get("description", "script error")
+            )
         return answer["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
         """Press and release one key on the focused element (code: Windows virtual key code, Enter = 13)."""
         text = "\r" if key == "Enter" else ""
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, text=text
+            )
 
     def resize(self, width: int, height: int) -> None:
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
 
     def screenshot(self, path: Path, full: bool = True) -> None:
@@ -139,4 +157,6 @@ class Browser:
             if (path := self.profile / name).exists():
                 return path
             time.sleep(0.1)
-        raise TimeoutError(f"no download named {name}; found {sorted(p.name for p in self.profile.glob('*.csv'))}")
+        raise TimeoutError(
+            f"no download named {name}; found {sorted(p.name for p in self.profile.glob('*.csv'))}"
+        )

@@ -1,0 +1,113 @@
+"""The tables behind the headline: paired differences, costs, missing runs."""
+
+import numpy as np
+import pandas as pd
+
+from bench.contents import EMPTY, FINE, LEVEL, anchor
+from bench.figures import own_task
+from bench.style import Setting, at, duration, number, p_value, settings
+from bench.tables import Cell, Column, Row, Table
+
+COMPARED = {
+    "clean": "In distribution",
+    "task": "Mean over all shifts of the whole task",
+    "query": "Mean over all shifts of the queries only",
+}
+
+
+def comparison_table(
+    comparisons: pd.DataFrame, cells: pd.DataFrame, setting: Setting, name: str, scope: str
+) -> Table | None:
+    """Row minus column over the same episodes, in one scope: clean, or the mean of the shifted conditions."""
+    pairs = at(comparisons, setting)
+    pairs = pairs[pairs["shift"].isin(["none", "all"]) & pairs["scope"].eq(scope)]
+    if pairs.empty:
+        return None
+    rows = at(own_task(cells), setting)
+    rows = rows[rows["shift"].eq("none")]
+    metric = rows["metric"].iloc[0]
+    order = rows.sort_values("mean", ascending=metric == "mse")[["algorithm", "title"]]
+    present = set(pairs["algorithm_a"]) | set(pairs["algorithm_b"])
+    order = order[order["algorithm"].isin(present)]
+    found = {}
+    for row in pairs.itertuples():
+        found[row.algorithm_a, row.algorithm_b] = _difference(row, metric, 1)
+        found[row.algorithm_b, row.algorithm_a] = _difference(row, metric, -1)
+    columns = [Column("Row minus column", numeric=False), *[Column(title) for title in order["title"]]]
+    body = [
+        Row(
+            [
+                Cell(a.title, a.title),
+                *[found.get((a.algorithm, b.algorithm), Cell("")) for b in order.itertuples()],
+            ]
+        )
+        for a in order.itertuples()
+    ]
+    return Table(f"{name}-{setting.slug}", setting.label, columns, body)
+
+
+def _difference(row, metric: str, sign: int) -> Cell:
+    value = sign * row.difference
+    low, high = sorted((sign * row.low, sign * row.high))
+    note = f"95 % interval {number(low, metric, True)} to {number(high, metric, True)}; Holm p {p_value(row.p_holm)}"
+    better = value if metric == "accuracy" else -value
+    mark = "significant" if row.p_holm < LEVEL else ""
+    return Cell(number(value, metric, True), value, mark, note=note, tint=better if mark else None)
+
+
+def cost_table(runs: pd.DataFrame) -> Table:
+    """Means over the seeds that finished."""
+    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Family")]
+    labels = (
+        "Training",
+        "CPU time",
+        "Steps",
+        "Tasks/s",
+        "Adaptation, ms/task",
+        "Parameters",
+        "Peak memory, MB",
+        "Budget, %",
+    )
+    table = Table("cost", "Cost", [*columns, *map(Column, labels)])
+    done = runs[runs["status"].isin(FINE)]
+    for setting in settings(done):
+        for algorithm, rows in at(done, setting).groupby("algorithm", sort=False):
+            first, mean = rows.iloc[0], rows.mean(numeric_only=True)
+            link = f"#{anchor(setting, algorithm)}"
+            named = [Cell(setting.label, setting.label), Cell(first["title"], first["title"], link=link)]
+            named.append(Cell(first["family"], first["family"]))
+            table.rows.append(Row([*named, *_costs(mean)], first["family"]))
+    return table
+
+
+def _costs(mean: pd.Series) -> list[Cell]:
+    def cell(key: str, form: str, factor: float = 1.0) -> Cell:
+        value = mean.get(key, np.nan)
+        return Cell(format(factor * value, form), value) if np.isfinite(value) else EMPTY
+
+    times = [Cell(duration(mean[key]), mean[key]) for key in ("seconds", "cpu_seconds")]
+    counts = [cell("steps", ",.0f"), cell("tasks_per_second", ",.0f"), cell("adapt_ms_per_task", ",.2f")]
+    sizes = [cell("parameters", ",.0f"), cell("peak_memory_mb", ",.0f"), cell("budget_share", ",.1f", 100)]
+    return times + counts + sizes
+
+
+def missing_table(runs: pd.DataFrame) -> Table:
+    """Runs without a result, and why."""
+    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Seed", "Status", "Reason")]
+    table = Table("missing", "Missing and failed", columns)
+    why = {
+        "missing": "no run.json: not trained yet, or its job failed before it could write one",
+        "untested": "trained, but not tested yet",
+    }
+    for row in runs[~runs["status"].isin(FINE)].itertuples():
+        setting = Setting(row.dataset, int(row.way), int(row.shot))
+        reason = (
+            row.reason
+            if isinstance(row.reason, str) and row.reason
+            else why.get(row.status, "no reason recorded")
+        )
+        link = f"#{anchor(setting, row.algorithm)}"
+        words = [setting.label, str(row.seed), row.status, reason]
+        first, *rest = [Cell(w, w) for w in words]
+        table.rows.append(Row([first, Cell(row.title, row.title, link=link), *rest]))
+    return table

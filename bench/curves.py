@@ -1,0 +1,131 @@
+"""Curves of a study: accuracy against severity, validation against training."""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+from bench.figures import MEASURES, SCOPES, chance_line, factor, own_task
+from bench.style import Look, Setting, at, listed, number, settings
+from bench.svg import Figure, Panel
+from tasks.shifts import SHIFTS
+
+_CURVE_POINTS = 120
+
+
+def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Setting, str], Figure]:
+    """Accuracy against severity, one panel per shift, by setting and scope."""
+    cells, figures = own_task(cells), {}
+    for setting in settings(cells):
+        rows = at(cells, setting)
+        clean = rows[rows["shift"].eq("none")]
+        shifted = rows[rows["scope"].isin(SCOPES) & rows["severity"].gt(0)]
+        limits = _limits(pd.concat([clean, shifted]))
+        for scope in [s for s in SCOPES if s in set(shifted["scope"])]:
+            panels = []
+            for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
+                curves = pd.concat([clean, part]).sort_values("severity")
+                draw = partial(_draw_curves, curves=curves, looks=looks, limits=limits)
+                title = SHIFTS[name].title if name in SHIFTS else name
+                panels.append(Panel(title, _shift_alt(setting, title, scope, curves), draw, 3.1, 2.5))
+            used = {a: look for a, look in looks.items() if a in set(shifted["algorithm"])}
+            figures[setting, scope] = Figure(
+                f"shifts-{setting.slug}-{scope}", f"{setting.label}, {SCOPES[scope]}", panels, used
+            )
+    return figures
+
+
+def _shift_alt(setting: Setting, name: str, scope: str, curves: pd.DataFrame) -> str:
+    ends = curves[curves["severity"].isin([0, curves["severity"].max()])]
+    said = [
+        f"{title} from {number(part['mean'].iloc[0], part['metric'].iloc[0])} to {number(part['mean'].iloc[-1], part['metric'].iloc[0])}"
+        for title, part in ends.groupby("title", sort=False)
+        if len(part) == 2
+    ]
+    return f"{setting.label}, {name}, {SCOPES[scope]}, severity 0 to {curves['severity'].max()}: {'; '.join(said)}."
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Common limits of all panels of a setting, so that panels can be compared by eye."""
+    scale = factor(rows)
+    low, high = scale * rows["low"].min(), scale * rows["high"].max()
+    if rows["metric"].iloc[0] == "mse":
+        return low / 1.3, high * 1.3
+    low = min(low, 100 * rows["chance"].min())
+    return max(low - 3, 0), min(high + 3, 101)
+
+
+def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits: tuple[float, float]) -> None:
+    scale = factor(curves)
+    for algorithm, look in looks.items():
+        part = curves[curves["algorithm"].eq(algorithm)]
+        if part["severity"].gt(0).any():
+            x, gid = part["severity"], f"series-{algorithm}"
+            ax.fill_between(
+                x, scale * part["low"], scale * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid
+            )
+            ax.plot(x, scale * part["mean"], color=look.colour, marker=look.marker, gid=gid)
+    ax.set_xlabel("severity")
+    ax.set_ylabel(MEASURES[curves["metric"].iloc[0]])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if curves["metric"].iloc[0] == "mse":
+        ax.set_yscale("log")
+    ax.set_ylim(limits)
+    chance_line(ax, curves, "y")
+
+
+def learning_figures(
+    history: pd.DataFrame, looks: dict[str, Look], metric: dict[Setting, str]
+) -> dict[Setting, Figure]:
+    """Validation against seconds and against tasks, a line per run, by setting."""
+    figures = {}
+    for setting in settings(history):
+        rows = at(history, setting).dropna(subset=["val_accuracy"])
+        if rows.empty:
+            continue
+        used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        panels = []
+        for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):
+            draw = partial(
+                _draw_learning, rows=rows, column=column, label=label, looks=used, metric=metric[setting]
+            )
+            best = rows.groupby("algorithm")["val_accuracy"].max() if metric[setting] == "accuracy" else None
+            said = (
+                ""
+                if best is None
+                else " Best: " + listed(f"{used[a].title} {number(v)}" for a, v in best.items()) + "."
+            )
+            panels.append(
+                Panel(
+                    f"against {label}", f"{setting.label}: validation against {label}.{said}", draw, 4.6, 3.0
+                )
+            )
+        figures[setting] = Figure(f"learning-{setting.slug}", setting.label, panels, used, columns=2)
+    return figures
+
+
+def _draw_learning(
+    ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], metric: str
+) -> None:
+    factor = 100 if metric == "accuracy" else 1
+    for algorithm, look in looks.items():
+        for _, run in rows[rows["algorithm"].eq(algorithm)].groupby("seed"):
+            run = run.iloc[:: max(1, len(run) // _CURVE_POINTS)]
+            every = max(1, len(run) // 6)
+            ax.plot(
+                *(run[column], factor * run["val_accuracy"]),
+                color=look.colour,
+                marker=look.marker,
+                markevery=every,
+                ms=4,
+                lw=1.3,
+                alpha=0.85,
+                gid=f"series-{algorithm}",
+            )
+    ax.set_xlabel(label)
+    ax.set_ylabel("validation accuracy, %" if metric == "accuracy" else "validation score")
+    if rows[column].max() > 1e4:
+        formatter = ScalarFormatter(useMathText=True)
+        formatter.set_powerlimits((0, 4))
+        ax.xaxis.set_major_formatter(formatter)
