@@ -1,6 +1,7 @@
 """Score a learner on frozen episodes, one number per episode and metric."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -10,32 +11,59 @@ from torch import Tensor
 from algos.base import EmbeddingLearner, MetaLearner
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
+from tasks.sinusoid import SinusoidEpisodes
 
 METRICS = ("accuracy", "nll", "brier", "confidence", "mse")
 IMAGES_PER_BATCH = 2_000
 
+Scores = dict[str, np.ndarray]
+"""float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply."""
 
-def evaluate(
+
+def evaluate_images(
     learner: MetaLearner,
     episodes: FrozenEpisodes,
     support_split: ImageSplit,
     query_split: ImageSplit,
     mode: str,
-) -> dict[str, np.ndarray]:
-    """Per-episode accuracy, nll, brier, confidence (and mse), float32 `[T]` each.
+) -> Scores:
+    """Accuracy, nll, Brier score and confidence of each episode.
 
     support_split, query_split: the same images, shifted or not. mode: `inductive` or `transductive`.
     """
-    was_training = learner.training
-    learner.eval()
-    learner.transductive = mode == "transductive"
-    with torch.no_grad():
+    with _testing(learner, mode):
         if isinstance(learner, EmbeddingLearner) and mode == "inductive":
             batches = _embedded_batches(learner, episodes, support_split, query_split)
         else:
             batches = _image_batches(learner, episodes, support_split, query_split)
-        scores = [_classification_scores(prediction, target) for prediction, target in batches]
+        return _joined(_classification_scores(logits, target) for logits, target in batches)
+
+
+def evaluate_points(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> Scores:
+    """Mean squared error of each regression episode."""
+    with _testing(learner, "inductive"):
+        parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
+        return _joined(
+            _regression_scores(
+                learner.predict(learner.adapt(part.support_x, part.support_y, part.way), part.query_x),
+                part.query_y,
+            )
+            for part in parts
+        )
+
+
+@contextmanager
+def _testing(learner: MetaLearner, mode: str) -> Iterator[None]:
+    was_training = learner.training
+    learner.eval()
+    learner.transductive = mode == "transductive"
+    with torch.no_grad():
+        yield
     learner.train(was_training)
+
+
+def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
+    scores = list(batches)
     return {metric: torch.cat([score[metric] for score in scores]).cpu().numpy() for metric in METRICS}
 
 
@@ -102,3 +130,9 @@ def _classification_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         "confidence": p.amax(-1).mean(-1),
         "mse": torch.full_like(own[:, 0], torch.nan),
     }
+
+
+def _regression_scores(mean: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Predictions and targets `[B, Q, d]` -> mse `[B]`."""
+    mse = (mean - target).square().mean((1, 2))
+    return {metric: mse if metric == "mse" else torch.full_like(mse, torch.nan) for metric in METRICS}

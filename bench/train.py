@@ -20,7 +20,6 @@ import torch
 import algos
 from algos.base import MetaLearner, Params
 from bench import checkpoint, devices, results
-from bench.evaluate import evaluate
 from bench.sources import open_source
 from bench.stats import episode_interval
 from bench.study import Run, Study, load_study, run_spec
@@ -84,7 +83,7 @@ class MetaTraining:
         self.fingerprint = self._fingerprint()
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"score": -math.inf, "step": None}
+        self.best: dict[str, Any] = {"value": math.nan, "step": None}
         self.best_weights = _copy(learner)
         self.reason: str | None = None
         if learner.trainable:
@@ -165,13 +164,15 @@ class MetaTraining:
                 "learning_rate": learning_rate(self.params, self.step - 1),
             }
         )
-        if mean > self.best["score"]:
-            self.best = {"score": mean, "step": self.step}
+        better = mean < self.best["value"] if self.run.kind == "regression" else mean > self.best["value"]
+        if better or self.best["step"] is None:
+            self.best = {"value": mean, "step": self.step}
             self.best_weights = _copy(self.learner)
 
     def _scores(self, part: str, episodes: Any) -> Any:
-        images = self.source.part(part)
-        return evaluate(self.learner, episodes, images, images, self.learner.paper_mode)["accuracy"]
+        """Per-episode values of the run's metric on frozen episodes, in the mode of the paper."""
+        scores = self.source.score(self.learner, part, episodes, self.learner.paper_mode)
+        return scores[results.METRICS[self.run.kind]]
 
     def state(self) -> dict[str, Any]:
         return {
@@ -234,7 +235,7 @@ class MetaTraining:
                 "peak_memory_mb": devices.peak_memory_mb(self.device),
                 "parameters": sum(p.numel() for p in learner.parameters()),
                 "best_step": self.best["step"],
-                "best_val_accuracy": self.best["score"] if self.best["step"] else None,
+                "best_val_accuracy": self.best["value"] if self.best["step"] else None,
                 "published_tasks": published,
                 "budget_share": tasks / published if published else None,
             },
@@ -318,9 +319,15 @@ class Progress:
         budget = 60 * training.spec["minutes"] if training.spec["minutes"] else math.inf
         left = min((self.steps - training.step) / speed if speed else 0.0, budget - training.seconds)
         last = training.history[-1] if training.history else None
-        scores = f"loss {last['loss']:.4f}  val {100 * last['val_accuracy']:.2f} %" if last else "val -"
+        scores = (
+            f"loss {last['loss']:.4f}  {self._value(training, last['val_accuracy'])}" if last else "val -"
+        )
         tasks = speed * training.params.meta_batch
         return (
             f"{self.name}: step {training.step}/{self.steps}  {tasks:.1f} tasks/s  {scores}  "
             f"{training.seconds:.0f} s, {max(left, 0):.0f} s left  "
         )
+
+    @staticmethod
+    def _value(training: MetaTraining, value: float) -> str:
+        return f"val mse {value:.4f}" if training.run.kind == "regression" else f"val {100 * value:.2f} %"

@@ -8,16 +8,17 @@ import torch
 import yaml
 
 from algos.base import MetaLearner, TaskSpec
+from bench.train import learning_rate
 from tasks.dataset import ImageData, ImageSplit, write_prepared
 from tasks.episodes import Episodes, EpisodeSampler
 from tasks.seeds import numpy_generator, torch_generator
 
 WAY, SHOT, SIZE = 3, 2, 28
-SMALL = {"hidden": 8, "width": 64, "train_query": 3, "learning_rate": 3e-3, "schedule": "constant"}
+SMALL = {"hidden": 12, "width": 96, "train_query": 3, "learning_rate": 3e-3}
 """Sizes for tests, for the hyper-parameters an algorithm has; meta_batch is set beside them."""
 
 
-def pictures(classes: int = 96, per_class: int = 8, noise: float = 0.1) -> np.ndarray:
+def pictures(classes: int = 240, per_class: int = 8, noise: float = 0.1) -> np.ndarray:
     """uint8 `[classes, per_class, 28, 28]`: coarse random patterns, one per class, with pixel noise."""
     generator = numpy_generator("planted", classes, per_class)
     coarse = generator.random((classes, 1, 7, 7)).repeat(4, axis=2).repeat(4, axis=3)
@@ -25,7 +26,7 @@ def pictures(classes: int = 96, per_class: int = 8, noise: float = 0.1) -> np.nd
     return (255 * noisy.clip(0, 1)).round().astype(np.uint8)
 
 
-def meta(classes: int = 96) -> dict:
+def meta(classes: int = 240) -> dict:
     """A prepared data set's meta.json for `pictures`: two thirds to train on, the rest halved."""
     train, val = classes * 2 // 3, classes * 5 // 6
     parts = {"train": list(range(train)), "val": list(range(train, val)), "test": list(range(val, classes))}
@@ -62,13 +63,18 @@ def episodes(tasks: int = 4, query: int = 3, name: str = "episodes", part: str =
 
 
 def trained(learner: MetaLearner, updates: int, name: str = "training") -> list[float]:
-    """Meta-train on the planted problem; returns the losses."""
+    """Meta-train on the planted problem under the learner's own schedule; returns the losses."""
     learner.train()
     if not learner.trainable:
         return []
     optimizer = torch.optim.Adam(learner.parameters(), lr=learner.params.learning_rate)
     tasks = sampler(name)
-    return [learner.meta_update(tasks, optimizer).item() for _ in range(updates)]
+    losses = []
+    for step in range(updates):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(learner.params, step)
+        losses.append(learner.meta_update(tasks, optimizer).item())
+    return losses
 
 
 def predictions(learner: MetaLearner, tasks: Episodes, transductive: bool = False) -> torch.Tensor:
@@ -91,7 +97,7 @@ def write_study(folder: Path, **changes) -> Path:
         "datasets": {"planted": {"ways": [WAY], "shots": [SHOT]}},
         "algorithms": ["protonet"],
         "train": {"steps": 30, "validate_every": 10, "validation_episodes": 8, "device": "cpu"},
-        "overrides": {"protonet": {"hidden": 8}, "maml": {"hidden": 8, "meta_batch": 4}},
+        "overrides": {"protonet": {"hidden": 8}, "maml": {"hidden": 12, "meta_batch": 4}},
         "test": {"episodes": 10, "query": 3},
         **changes,
     }
