@@ -215,8 +215,11 @@ class RunResult:
         """ok, untrained, diverged (see run.json); missing: not trained yet; untested: trained, not tested yet."""
         if self.run is None:
             return "missing"
-        tested = self.test is not None and (self.folder / "episodes.parquet").exists()
-        return self.run["status"] if tested or self.run["status"] == "diverged" else "untested"
+        return self.run["status"] if self.tested or self.run["status"] == "diverged" else "untested"
+
+    @property
+    def tested(self) -> bool:
+        return self.run is not None and self.test is not None and (self.folder / "episodes.parquet").exists()
 
     @property
     def metric(self) -> str:
