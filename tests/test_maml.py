@@ -1,0 +1,164 @@
+"""MAML and FOMAML against finite differences, closed forms and a plain loop over tasks (cards E1-E4, E6, E10)."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from algos.base import TaskSpec
+from algos.nets.layers import Linear, Statistics
+from algos.optimization.fomaml import FOMAML
+from algos.optimization.maml import MAML
+from tasks.episodes import Episodes
+from tests import planted
+
+
+@pytest.fixture(autouse=True)
+def double():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def learner(kind=MAML, **values):
+    torch.manual_seed(0)
+    return kind(planted.spec(), MAML.Params(hidden=4, **values)).double()
+
+
+def tasks(count=3) -> Episodes:
+    chosen = planted.episodes(tasks=count)
+    return dataclasses.replace(chosen, support_x=chosen.support_x.double(), query_x=chosen.query_x.double())
+
+
+def meta_gradient(model, episodes):
+    return torch.autograd.grad(model.outer_loss(episodes), list(model.parameters()))
+
+
+@pytest.mark.parametrize("backbone", ["conv4", "conv4_stride"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_meta_gradient_equals_finite_differences(backbone, steps):
+    """Along random unit directions; through batch norm, pooling and every inner step. FOMAML's must not."""
+    model, episodes = learner(backbone=backbone, inner_steps=steps), tasks()
+    gradient = meta_gradient(model, episodes)
+    first_order = meta_gradient(learner(FOMAML, backbone=backbone, inner_steps=steps), episodes)
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        direction = [torch.randn(p.shape, generator=generator) for p in model.parameters()]
+        norm = torch.sqrt(sum(d.square().sum() for d in direction))
+        direction = [d / norm for d in direction]
+        numeric = (
+            _loss_along(model, episodes, direction, 1e-6) - _loss_along(model, episodes, direction, -1e-6)
+        ) / 2e-6
+        ours = sum((g * d).sum() for g, d in zip(gradient, direction, strict=True))
+        torch.testing.assert_close(ours, numeric, rtol=2e-5, atol=1e-8)
+        wrong = sum((g * d).sum() for g, d in zip(first_order, direction, strict=True))
+        assert abs(wrong - numeric) > 10 * abs(ours - numeric)
+
+
+def _loss_along(model, episodes, direction, step):
+    with torch.no_grad():
+        for p, d in zip(model.parameters(), direction, strict=True):
+            p += step * d
+    loss = model.outer_loss(episodes).detach()
+    with torch.no_grad():
+        for p, d in zip(model.parameters(), direction, strict=True):
+            p -= step * d
+    return loss
+
+
+class PlainNetwork(nn.Module):
+    """The same network from native layers, for one task; batch norm always on the batch's statistics."""
+
+    def forward(self, x, weights):
+        for block in range(4):
+            w, g, b = (weights[f"backbone.blocks.{block}.{name}"] for name in ("weight", "gamma", "beta"))
+            x = F.relu(F.batch_norm(F.conv2d(x, w, padding=1), None, None, g, b, training=True))
+            x = F.max_pool2d(x, 2)
+        return F.linear(x.flatten(1), weights["head.weight"], weights["head.bias"])
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_a_batch_equals_a_loop_over_tasks_in_native_torch(first_order):
+    """Loss and meta-gradient against the textbook loop: one task at a time, autograd through native layers."""
+    model = learner(FOMAML if first_order else MAML, backbone="conv4", inner_steps=2, inner_rate=0.3)
+    episodes = tasks(4)
+    weights = dict(model.net.named_parameters())
+    losses = []
+    for t in range(4):
+        adapted = dict(weights)
+        for _ in range(2):
+            loss = F.cross_entropy(PlainNetwork()(episodes.support_x[t], adapted), episodes.support_y[t])
+            names = [name for name in adapted if not name.endswith(("gamma", "beta"))]
+            gradients = torch.autograd.grad(loss, [adapted[n] for n in names], create_graph=not first_order)
+            adapted |= {n: adapted[n] - 0.3 * g for n, g in zip(names, gradients, strict=True)}
+        losses.append(F.cross_entropy(PlainNetwork()(episodes.query_x[t], adapted), episodes.query_y[t]))
+    reference = torch.stack(losses).mean()
+    torch.testing.assert_close(model.outer_loss(episodes), reference, rtol=1e-10, atol=1e-12)
+    expected = torch.autograd.grad(reference, list(weights.values()))
+    for ours, theirs in zip(meta_gradient(model, episodes), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_a_step_of_size_zero_leaves_the_plain_query_loss():
+    model, episodes = learner(inner_rate=0.0), tasks()
+    plain = F.cross_entropy(
+        model.net(episodes.query_x, Statistics.batch()).flatten(0, 1), episodes.query_y.flatten()
+    )
+    torch.testing.assert_close(model.outer_loss(episodes), plain)
+    for ours, theirs in zip(
+        meta_gradient(model, episodes), torch.autograd.grad(plain, list(model.parameters())), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+class Constant(nn.Module):
+    """A network that ignores its input and predicts one learned number."""
+
+    def __init__(self):
+        super().__init__()
+        self.value = Linear(1, 1)
+
+    def forward(self, x, statistics):
+        return self.value(torch.zeros_like(x))
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_closed_form_of_a_quadratic(steps):
+    """Loss (theta - a)^2: phi = a + (1 - 2 rate)^J (theta - a); the meta-gradient carries the same factor."""
+    spec = TaskSpec("toy", "regression", (1,), 1, 1)
+    model = MAML(spec, MAML.Params(backbone="mlp", hidden=1, inner_rate=0.1, inner_steps=steps)).double()
+    model.net = Constant()
+    model.net.value.bias.data.fill_(2.0)
+    a, b = torch.tensor([[[0.5]], [[-1.0]]]), torch.tensor([[[3.0]], [[4.0]]])
+    x = torch.zeros(2, 1, 1)
+    shrink = 0.8**steps
+    phi, _ = model.adapt(x, a, 1)
+    torch.testing.assert_close(phi["value.bias"], (a + shrink * (2.0 - a))[:, 0])
+    model.outer_loss(Episodes(x, a, x, b, 1)).backward()
+    expected = (2 * shrink * (a + shrink * (2.0 - a) - b)).mean()
+    torch.testing.assert_close(model.net.value.bias.grad, expected.view(1))
+
+
+def test_the_sum_over_classes_is_a_larger_step():
+    """The released code's loss is way times the mean: its rate 0.1 equals 0.1 * way here."""
+    episodes = tasks()
+    summed = learner(inner_reduction="sum", inner_rate=0.1)
+    scaled = learner(inner_rate=0.1 * planted.WAY)
+    torch.testing.assert_close(summed.outer_loss(episodes), scaled.outer_loss(episodes))
+
+
+def test_testing_builds_no_graph_and_may_take_more_steps():
+    model, episodes = learner(inner_steps=1, test_steps=4).eval(), tasks()
+    with torch.no_grad():
+        weights, _ = model.adapt(episodes.support_x, episodes.support_y, planted.WAY)
+    assert not any(w.requires_grad for w in weights.values())
+    model.train()
+    one, _ = model.adapt(episodes.support_x, episodes.support_y, planted.WAY)
+    assert not torch.allclose(one["head.weight"], weights["head.weight"])
+
+
+def test_another_way_is_refused():
+    with pytest.raises(ValueError, match="MAML has a head for 3 classes and cannot do 5-way tasks"):
+        learner().adapt(torch.rand(1, 5, 1, 28, 28), torch.arange(5).unsqueeze(0), 5)

@@ -1,0 +1,160 @@
+"""Task-batched layers against plain torch, in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.func import functional_call
+
+from algos.nets.conv4 import Conv4
+from algos.nets.layers import ConvNorm, Linear, Statistics, conv2d
+from algos.nets.set_encoders import SET_ENCODERS, build_set_encoder
+from algos.nets.temporal import TCBlock
+
+
+@pytest.fixture(autouse=True)
+def double():
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def plain_block(x, weight, gamma, beta, stride=1, padding=1, pool=2):
+    """Convolution, native batch norm, ReLU, pooling: the order of the papers."""
+    y = F.conv2d(x, weight, stride=stride, padding=padding)
+    y = F.relu(F.batch_norm(y, None, None, gamma, beta, training=True))
+    return F.max_pool2d(y, pool) if pool else y
+
+
+@pytest.mark.parametrize("images", [4, 14], ids=["grouped", "task by task"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolution_with_weights_per_task(images, stride):
+    x, weight = torch.randn(3, images, 2, 9, 9), torch.randn(3, 5, 2, 3, 3)
+    expected = torch.stack([F.conv2d(a, w, stride=stride, padding=1) for a, w in zip(x, weight, strict=True)])
+    torch.testing.assert_close(conv2d(x, weight, stride), expected)
+    torch.testing.assert_close(
+        conv2d(x, weight[0], stride)[1], F.conv2d(x[1], weight[0], stride=stride, padding=1)
+    )
+
+
+def test_pooling_first_and_folding_the_sign_change_nothing():
+    """Values and gradients equal the plain order of operations, with some scales negative."""
+    block = ConvNorm(2, 6)
+    block.gamma.data = torch.tensor([1.0, -0.5, 2.0, -1.0, 0.3, -2.0])
+    block.beta.data.normal_()
+    x = torch.randn(3, 7, 2, 8, 8, requires_grad=True)
+    ours = block(x, Statistics.batch())
+    plain = torch.stack([plain_block(a, block.weight, block.gamma, block.beta) for a in x])
+    torch.testing.assert_close(ours, plain)
+    leaves = [x, block.weight, block.gamma, block.beta]
+    signal = torch.randn_like(plain)
+    for a, b in zip(
+        torch.autograd.grad((ours * signal).sum(), leaves),
+        torch.autograd.grad((plain * signal).sum(), leaves),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_running_statistics_equal_the_native_layer():
+    block, native = ConvNorm(2, 4, pool=None, slope=None), torch.nn.BatchNorm2d(4)
+    block.gamma.data, native.weight.data = (torch.tensor([1.0, -1.0, 0.5, 2.0]) for _ in range(2))
+    for _ in range(3):
+        x = torch.randn(1, 6, 2, 5, 5)
+        statistics = Statistics.batch()
+        ours = block(x, statistics)
+        statistics.remember()
+        torch.testing.assert_close(ours[0], native(F.conv2d(x[0], block.weight, padding=1)))
+    torch.testing.assert_close(block.running_mean, native.running_mean)
+    torch.testing.assert_close(block.running_variance, native.running_var)
+    native.eval()
+    x = torch.randn(1, 6, 2, 5, 5)
+    torch.testing.assert_close(
+        block(x, Statistics.running())[0], native(F.conv2d(x[0], block.weight, padding=1))
+    )
+
+
+def test_given_statistics_make_each_image_independent():
+    net = Conv4((1, 28, 28), hidden=4)
+    support = Statistics.batch()
+    net(torch.rand(2, 5, 1, 28, 28), support)
+    queries = torch.rand(2, 6, 1, 28, 28)
+    together = net(queries, Statistics.of(support))
+    torch.testing.assert_close(net(queries[:, 2:3], Statistics.of(support)), together[:, 2:3])
+
+
+@pytest.mark.parametrize(
+    ("form", "size", "features"),
+    [
+        ("pool", 28, 64),
+        ("pool", 84, 1600),
+        ("stride", 28, 64),
+        ("valid", 28, 64 * 25),
+        ("valid", 84, 64 * 361),
+    ],
+)
+def test_published_feature_sizes(form, size, features):
+    net = Conv4((1, size, size), form=form)
+    assert net.features == features
+    assert net(torch.rand(1, 2, 1, size, size), Statistics.batch()).shape == (1, 2, features)
+
+
+def test_an_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="Conv4 has no form 'poool'; choose from"):
+        Conv4((1, 28, 28), form="poool")
+
+
+def test_inputs_are_normalised_per_channel():
+    plain, shifted = Conv4((2, 28, 28), 4), Conv4((2, 28, 28), 4, mean=(0.5, 0.1), std=(0.2, 2.0))
+    shifted.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 3, 2, 28, 28)
+    scaled = (x - torch.tensor([0.5, 0.1]).view(2, 1, 1)) / torch.tensor([0.2, 2.0]).view(2, 1, 1)
+    torch.testing.assert_close(shifted(x, Statistics.batch()), plain(scaled, Statistics.batch()))
+
+
+@pytest.mark.parametrize("form", ["pool", "stride"])
+def test_a_network_with_weights_per_task_equals_a_loop(form):
+    net = Conv4((1, 28, 28), hidden=4, form=form)
+    x = torch.rand(3, 12, 1, 28, 28)
+    weights = {
+        name: torch.stack([w.detach() + 0.1 * torch.randn_like(w) for _ in range(3)])
+        for name, w in net.named_parameters()
+    }
+    together = functional_call(net, weights, (x, Statistics.batch()))
+    for t in range(3):
+        one = functional_call(
+            net, {name: w[t] for name, w in weights.items()}, (x[t : t + 1], Statistics.batch())
+        )
+        torch.testing.assert_close(together[t : t + 1], one)
+
+
+def test_linear_with_weights_per_task():
+    layer = Linear(4, 3)
+    x, weight, bias = torch.randn(2, 5, 4), torch.randn(2, 3, 4), torch.randn(2, 3)
+    expected = torch.stack([F.linear(a, w, b) for a, w, b in zip(x, weight, bias, strict=True)])
+    torch.testing.assert_close(functional_call(layer, {"weight": weight, "bias": bias}, (x,)), expected)
+    torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("name", SET_ENCODERS)
+def test_set_encoders_see_every_example_and_treat_order_as_declared(name):
+    encoder = build_set_encoder(name, features=6, labels=3, width=16, length=6)
+    labels = torch.eye(3).repeat(2, 1).expand(2, 6, 3)
+    tokens = torch.cat([torch.randn(2, 6, 6), labels], dim=-1).requires_grad_()
+    context = encoder(tokens)
+    assert context.shape == (2, 16)
+    reach = torch.autograd.grad(context.square().sum(), tokens)[0][..., :6].abs().sum(-1)
+    assert (reach > 0).all(), "an example does not reach the context"
+    turned = encoder(tokens[:, [5, 2, 0, 1, 4, 3]])
+    same = torch.allclose(turned, context, atol=1e-10)
+    assert same == (name in ("attention", "mean", "class_mean"))
+
+
+def test_temporal_convolutions_are_causal_and_reach_back_to_the_start():
+    block = TCBlock(3, length=6, filters=4)
+    x = torch.randn(1, 6, 3, requires_grad=True)
+    y = block(x)
+    assert y.shape == (1, 6, block.outputs)
+    for t in range(6):
+        reach = torch.autograd.grad(y[0, t].square().sum(), x, retain_graph=True)[0][0].abs().sum(-1)
+        assert (reach[: t + 1] > 0).all() and (reach[t + 1 :] == 0).all()
