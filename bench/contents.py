@@ -32,18 +32,15 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
             Column("Mode", numeric=False),
         ],
     )
-    keys = everything[["algorithm", "title", "family", "mode"]].drop_duplicates()
+    keys = everything[["algorithm", "title", "family", "row"]].drop_duplicates()
     keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].eq("pixel_nn"))
-    keys = keys.sort_values(["floor", "order", "title", "mode"])
+    keys = keys.sort_values(["floor", "order", "title", "row"])
     rows = [_identity(everything, key) for key in keys.itertuples()]
     chance = [Cell("Chance", "Chance"), Cell("floor", "floor"), EMPTY]
     for setting in settings(everything):
         part = at(everything, setting)
         marks = _marks(part, at(comparisons, setting))
-        group = [
-            _group_cells(part, at(runs, setting), setting, key, marks.get((key.algorithm, key.mode), ""))
-            for key in keys.itertuples()
-        ]
+        group = [_group_cells(part, at(runs, setting), setting, key, marks) for key in keys.itertuples()]
         shown = [any(row[i] is not EMPTY for row in group) for i in range(len(group[0]))]
         labels = (MEASURES[part["metric"].iloc[0]], "Episode ±", "Trained on", "Published", "Difference")
         table.columns.extend(Column(c, setting.label) for c, show in zip(labels, shown, strict=True) if show)
@@ -56,15 +53,24 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
 
 
 def _clean(cells: pd.DataFrame) -> pd.DataFrame:
-    """In-distribution rows in both modes."""
-    return own_task(cells.assign(reported=True, compared=cells["reported"])).query("shift == 'none'")
+    """In-distribution rows in both modes; `row` is the mode under which the table shows them."""
+    clean = own_task(cells.assign(reported=True, compared=cells["reported"])).query("shift == 'none'")
+    return clean.assign(row=_row_modes(clean))
+
+
+def _row_modes(clean: pd.DataFrame) -> pd.Series:
+    """The mode itself; where a setting has only one (regression), that of the algorithm's paper elsewhere."""
+    groups = clean.groupby(["dataset", "way", "shot", "algorithm"])
+    both = groups["mode"].transform("nunique").gt(1)
+    main = clean[both & clean["paper_mode"]].groupby("algorithm")["mode"].first()
+    return clean["mode"].where(both, clean["algorithm"].map(main).fillna(clean["mode"]))
 
 
 def _identity(rows: pd.DataFrame, key) -> Row:
     mine = rows[rows["algorithm"].eq(key.algorithm)]
-    here = mine[mine["mode"].eq(key.mode)]
+    here = mine[mine["row"].eq(key.row)]
     paper = here["paper_mode"].any()
-    mode = f"{key.mode}, paper" if paper and mine["mode"].nunique() > 1 else key.mode
+    mode = f"{key.row}, paper" if paper and mine["row"].nunique() > 1 else key.row
     note = "the mode of its paper" if paper else "not the mode of its paper"
     cells = [
         Cell(key.title, key.title, note=key.algorithm),
@@ -89,9 +95,9 @@ def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str
     return marks
 
 
-def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, mark: str) -> list[Cell]:
+def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, marks: dict) -> list[Cell]:
     """Accuracy, episode interval, training task, published value and difference of one row in one setting."""
-    hit = part[part["algorithm"].eq(key.algorithm) & part["mode"].eq(key.mode)]
+    hit = part[part["algorithm"].eq(key.algorithm) & part["row"].eq(key.row)]
     mine = runs[runs["algorithm"].eq(key.algorithm)]
     link = f"#{anchor(setting, key.algorithm)}" if len(mine) else ""
     if hit.empty:
@@ -101,9 +107,9 @@ def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, 
             *[EMPTY] * 4,
         ]
     row = hit.iloc[0]
-    measure = _measure(row, mine, mark, link)
+    measure = _measure(row, mine, marks.get((row["algorithm"], row["mode"]), ""), link)
     episode = Cell(number(row["episode_half_width"], row["metric"]), row["episode_half_width"])
-    return [measure, episode, _trained(mine), *_literature(row, setting, key)]
+    return [measure, episode, _trained(mine), *_literature(row, setting)]
 
 
 def _measure(row: pd.Series, runs: pd.DataFrame, mark: str, link: str) -> Cell:
@@ -111,7 +117,7 @@ def _measure(row: pd.Series, runs: pd.DataFrame, mark: str, link: str) -> Cell:
     partial = "†" if row["n_seeds"] < runs["seed"].nunique() else ""
     text = f"{number(row['mean'], metric)} ± {number(half, metric)}{partial}"
     interval = f"95 % interval {number(row['low'], metric)} to {number(row['high'], metric)}"
-    note = f"{interval}; {row['n_seeds']} seeds, {row['n_episodes']} episodes each"
+    note = f"{interval}; {row['n_seeds']} seeds, {row['n_episodes']} episodes each, {row['mode']}"
     return Cell(text, row["mean"], mark, link, note)
 
 
@@ -123,8 +129,8 @@ def _trained(runs: pd.DataFrame) -> Cell:
     return Cell(task_label(way, shot), 1000 * way + shot)
 
 
-def _literature(row: pd.Series, setting: Setting, key) -> list[Cell]:
-    paper = published(key.algorithm, *setting, mode=key.mode)
+def _literature(row: pd.Series, setting: Setting) -> list[Cell]:
+    paper = published(row["algorithm"], *setting, mode=row["mode"])
     if (
         paper is None
         or paper["metric"] != row["metric"]

@@ -22,7 +22,8 @@ def load_published(path: Path = PUBLISHED) -> pd.DataFrame:
         unknown = set(rows[column]) - allowed
         if unknown:
             raise ValueError(f"{path}: column {column} holds {sorted(unknown)}; allowed: {sorted(allowed)}")
-    return rows.assign(mode=rows["transductive"].map(MODE_OF))
+    rows = rows.assign(mode=rows["transductive"].map(MODE_OF))
+    return rows.sort_values(["dataset", "way", "shot"], kind="stable", ignore_index=True)
 
 
 def published(

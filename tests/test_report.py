@@ -25,6 +25,11 @@ from tests.browser import CHROMIUM, Browser
 from tests.synthetic import make_study
 
 ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
+DATASETS = {
+    "omniglot": {"ways": [5], "shots": [1]},
+    "glyphs": {"ways": [5], "shots": [1]},
+    "sinusoid": {"shots": [5]},
+}
 DIVERGED, MISSING, UNTESTED = (
     "glyphs/5way_1shot/lstm/seed1",
     "omniglot/5way_1shot/lstm/seed0",
@@ -79,11 +84,7 @@ def page(tmp_path_factory) -> Path:
     return build(
         root,
         algorithms=ALGORITHMS,
-        datasets={
-            "omniglot": {"ways": [5], "shots": [1]},
-            "glyphs": {"ways": [5], "shots": [1]},
-            "sinusoid": {"shots": [5]},
-        },
+        datasets=DATASETS,
         shifts={"smear": (1, 3, 5), "shear": (1, 5)},
         diverged=[DIVERGED],
         missing=[MISSING, MISSING.replace("seed0", "seed1")],
@@ -159,7 +160,7 @@ def headline(page: Path) -> list[dict[str, str]]:
 
 def test_the_numbers_are_those_of_the_summary(page, tables):
     row = (
-        own_task(read_summary(tables, []).cells)
+        own_task(read_summary(tables, list(DATASETS)).cells)
         .query("dataset == 'omniglot' and algorithm == 'maml' and shift == 'none'")
         .iloc[0]
     )
@@ -188,7 +189,7 @@ def test_floors_close_the_table(page):
 def test_best_and_indistinguishable_values_are_marked(page, tables):
     comparisons = pd.read_csv(tables / "comparisons.csv").query("dataset == 'glyphs' and shift == 'none'")
     best = (
-        own_task(read_summary(tables, []).cells)
+        own_task(read_summary(tables, list(DATASETS)).cells)
         .query("dataset == 'glyphs' and shift == 'none'")
         .sort_values("mean")
         .iloc[-1]
