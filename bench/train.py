@@ -128,7 +128,7 @@ class MetaTraining:
                     saved = time.monotonic()
                 if signals.received:
                     raise Stopped(f"stopped by {signals.received} after {self.step} steps, checkpoint saved")
-            if not self.history or self.history[-1]["step"] != self.step:
+            if not self.reason and (not self.history or self.history[-1]["step"] != self.step):
                 self._validate()
         progress.end(self)
 
