@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from bench.figures import MEASURES, SCOPES, chance_line, factor, own_task
+from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, own_task
+from bench.study import REGRESSION
 from bench.style import Look, Setting, at, listed, number, settings
 from bench.svg import Figure, Panel
 from tasks.shifts import SHIFTS
@@ -70,61 +71,44 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits:
     ax.set_ylabel(MEASURES[curves["metric"].iloc[0]])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if curves["metric"].iloc[0] == "mse":
-        ax.set_yscale("log")
+        log_axis(ax, "y")
     ax.set_ylim(limits)
     chance_line(ax, curves, "y")
 
 
-def learning_figures(
-    history: pd.DataFrame, looks: dict[str, Look], metric: dict[Setting, str]
-) -> dict[Setting, Figure]:
-    """Validation against seconds and against tasks, a line per run, by setting."""
-    figures = {}
+def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figure]:
+    """Validation against seconds and against tasks, a line per run; a figure per setting."""
+    history, figures = history.dropna(subset=["val_accuracy"]), []
     for setting in settings(history):
-        rows = at(history, setting).dropna(subset=["val_accuracy"])
-        if rows.empty:
-            continue
+        rows = at(history, setting)
         used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        scale = 1 if setting.dataset in REGRESSION else 100
+        best = [
+            f"{used[a].title} {scale * v:.3g}"
+            for a, v in rows.groupby("algorithm")["val_accuracy"].max().items()
+        ]
         panels = []
         for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):
-            draw = partial(
-                _draw_learning, rows=rows, column=column, label=label, looks=used, metric=metric[setting]
-            )
-            best = rows.groupby("algorithm")["val_accuracy"].max() if metric[setting] == "accuracy" else None
-            said = (
-                ""
-                if best is None
-                else " Best: " + listed(f"{used[a].title} {number(v)}" for a, v in best.items()) + "."
-            )
-            panels.append(
-                Panel(
-                    f"against {label}", f"{setting.label}: validation against {label}.{said}", draw, 4.6, 3.0
-                )
-            )
-        figures[setting] = Figure(f"learning-{setting.slug}", setting.label, panels, used, columns=2)
+            draw = partial(_draw_learning, rows=rows, column=column, label=label, looks=used, scale=scale)
+            alt = f"{setting.label}: validation against {label}. Best: {listed(best)}."
+            panels.append(Panel(f"against {label}", alt, draw, 4.6, 3.0))
+        figures.append(Figure(f"learning-{setting.slug}", setting.label, panels, used, columns=2))
     return figures
 
 
 def _draw_learning(
-    ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], metric: str
+    ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], scale: int
 ) -> None:
-    factor = 100 if metric == "accuracy" else 1
     for algorithm, look in looks.items():
+        style = {"color": look.colour, "marker": look.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
         for _, run in rows[rows["algorithm"].eq(algorithm)].groupby("seed"):
             run = run.iloc[:: max(1, len(run) // _CURVE_POINTS)]
             every = max(1, len(run) // 6)
             ax.plot(
-                *(run[column], factor * run["val_accuracy"]),
-                color=look.colour,
-                marker=look.marker,
-                markevery=every,
-                ms=4,
-                lw=1.3,
-                alpha=0.85,
-                gid=f"series-{algorithm}",
+                run[column], scale * run["val_accuracy"], markevery=every, gid=f"series-{algorithm}", **style
             )
     ax.set_xlabel(label)
-    ax.set_ylabel("validation accuracy, %" if metric == "accuracy" else "validation score")
+    ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
     if rows[column].max() > 1e4:
         formatter = ScalarFormatter(useMathText=True)
         formatter.set_powerlimits((0, 4))

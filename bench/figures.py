@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from bench.style import Look, at, dataset_label, family_order, listed, number, settings
 from bench.svg import INK, Figure, Panel
@@ -85,7 +85,16 @@ def _draw_headline(ax: Axes, clean: pd.DataFrame, worst: pd.Series, looks: dict[
     ax.set_xlabel(MEASURES[metric])
     chance_line(ax, clean, "x")
     if metric == "mse":
-        ax.set_xscale("log")
+        log_axis(ax, "x")
+
+
+def log_axis(ax: Axes, axis: str) -> None:
+    """Ticks at 1, 2 and 5 of every decade, as plain numbers."""
+    (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    side = ax.xaxis if axis == "x" else ax.yaxis
+    side.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    side.set_major_formatter("{x:g}")
+    side.set_minor_formatter(NullFormatter())
 
 
 def factor(rows: pd.DataFrame) -> float:
@@ -100,8 +109,11 @@ def chance_line(ax: Axes, rows: pd.DataFrame, axis: str) -> None:
 
 
 def rank_figure(ranks: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
-    """Average rank with half the critical difference on either side: bars that do not overlap differ."""
-    panels = []
+    """Average rank with half the critical difference on either side: bars that do not overlap differ.
+
+    One block alone has no critical difference, and its ranks are those of the headline table.
+    """
+    panels, ranks = [], ranks.dropna(subset=["critical_difference"])
     for (dataset, conditions), rows in ranks.groupby(["dataset", "conditions"], sort=False):
         rows = rows.sort_values("average_rank", ascending=False)
         said = listed(f"{looks[r.algorithm].title} {r.average_rank:.2f}" for r in rows[::-1].itertuples())
@@ -125,9 +137,8 @@ def rank_figure(ranks: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
 def _draw_ranks(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     for y, row in enumerate(rows.itertuples()):
         look, gid, half = looks[row.algorithm], f"series-{row.algorithm}", row.critical_difference / 2
-        if np.isfinite(half):
-            ends = [max(row.average_rank - half, 0.5), row.average_rank + half]
-            ax.plot(ends, [y, y], color=look.colour, lw=3.2, alpha=0.45, gid=gid)
+        ends = [max(row.average_rank - half, 0.5), row.average_rank + half]
+        ax.plot(ends, [y, y], color=look.colour, lw=3.2, alpha=0.45, gid=gid)
         ax.plot(row.average_rank, y, look.marker, color=look.colour, ms=6.5, gid=gid)
     ax.set_yticks(range(len(rows)), [looks[a].title for a in rows["algorithm"]])
     ax.set_ylim(-0.7, len(rows) - 0.3)

@@ -14,7 +14,7 @@ from bench import appendix, contents, curves, evidence, figures
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, results_root
-from bench.style import Look, at, dataset_label, looks, settings
+from bench.style import Look, dataset_label, looks, settings
 from bench.svg import Figure, marker_path
 from bench.tables import Table
 from tasks.dataset import prepared_root
@@ -62,7 +62,7 @@ class Summary:
 
     @property
     def looks(self) -> dict[str, Look]:
-        return looks(self.cells)
+        return looks(self.runs.dropna(subset=["family"]))
 
     @property
     def scope(self) -> str | None:
@@ -82,8 +82,8 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
-    for name in ("cells", "runs"):
-        order = frames[name]["dataset"].map({dataset: i for i, dataset in enumerate(datasets)})
+    for name in ("cells", "runs", "ranks"):
+        order = frames[name]["dataset"].map({dataset: i for i, dataset in enumerate([*datasets, "all"])})
         frames[name] = frames[name].iloc[order.argsort(kind="stable")].reset_index(drop=True)
     frames["cells"]["reported"] = reported(frames["cells"])
     frames["runs"]["title"] = titles(frames["runs"])
@@ -130,19 +130,15 @@ def build_report(study: Study) -> Path:
 
 
 def draw(summary: Summary) -> dict[str, list[Figure]]:
-    """The figures of each section."""
-    if summary.cells.empty:
-        return {name: [] for name in ("headline", "shifts", "learning", "ranks")}
-    look, metric = summary.looks, {}
-    for setting in settings(summary.cells):
-        metric[setting] = at(figures.own_task(summary.cells), setting)["metric"].iloc[0]
-    ranks = figures.rank_figure(summary.ranks, look)
-    return {
-        "headline": [figures.headline_figure(summary.cells, look, summary.scope)],
-        "shifts": list(curves.shift_figures(summary.cells, look).values()),
-        "learning": list(curves.learning_figures(summary.history, look, metric).values()),
-        "ranks": [ranks] if ranks else [],
-    }
+    """The figures of each section; a study without results may have learning curves already."""
+    look, cells = summary.looks, summary.cells
+    drawn = {"headline": [], "shifts": [], "ranks": []}
+    if len(cells):
+        ranks = figures.rank_figure(summary.ranks, look)
+        drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
+        drawn["shifts"] = list(curves.shift_figures(cells, look).values())
+        drawn["ranks"] = [ranks] if ranks else []
+    return drawn | {"learning": curves.learning_figures(summary.history, look)}
 
 
 def tabulate(summary: Summary) -> dict[str, list[Table]]:

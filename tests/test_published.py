@@ -31,7 +31,9 @@ def test_values_are_fractions_above_chance(rows):
     accuracy = rows[rows["metric"].eq("accuracy")]
     assert accuracy["accuracy"].between(0, 1).all()
     assert (accuracy["accuracy"] > 1 / accuracy["way"]).all()
-    assert accuracy["ci95"].dropna().between(0.0001, 0.03).all(), "an interval in percent would be 100 times wider"
+    assert accuracy["ci95"].dropna().between(0.0001, 0.03).all(), (
+        "an interval in percent would be 100 times wider"
+    )
     assert rows.loc[rows["metric"].eq("mse"), "accuracy"].between(0.05, 10).all()
 
 
