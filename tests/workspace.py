@@ -68,4 +68,5 @@ class Workspace:
         printed = self.snakemake("--dry-run", "--printshellcmds", *arguments)
         jobs = re.findall(r"python -m bench (\w+) (\S+)(?: (\S+))? > ", printed)
         assert jobs or NOTHING in printed, printed
-        return {f"{verb} {run or what}" if run or verb == "prepare" else verb for verb, what, run in jobs}
+        objects = {"prepare": 0, "train": 1, "test": 1}
+        return {f"{verb} {rest[objects[verb]]}" if verb in objects else verb for verb, *rest in jobs}
