@@ -4,10 +4,8 @@ import csv
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,13 +13,9 @@ import yaml
 from bench.figures import own_task
 from bench.report import build_report, read_summary
 from bench.study import load_study
-from bench.style import COLOURS, MARKERS, looks, number
 from bench.summarize import summarize
-from bench.tables import Cell, Column, Row, Table
-from tasks.card import Built, prepared_digest, write_card
-from tasks.dataset import write_prepared
-from tasks.seeds import numpy_generator
 from tests.browser import CHROMIUM, Browser
+from tests.report_page import Outline, build, prepare_small_glyphs
 from tests.synthetic import make_study
 
 ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
@@ -36,45 +30,6 @@ DIVERGED, MISSING, UNTESTED = (
     "glyphs/5way_1shot/fomaml/seed0",
 )
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-
-
-def prepare_small_glyphs(root: Path) -> None:
-    """A prepared data set of random blots, so that cards and picture sheets have something to show."""
-    images = (numpy_generator("report").random((24, 20, 28, 28)) > 0.8).astype(np.uint8) * 255
-    names = [f"script/character{c:02d}" for c in range(24)]
-    parts = {"train": list(range(12)), "val": list(range(12, 16)), "test": list(range(16, 24))}
-    meta = {
-        "name": "glyphs",
-        "kind": "glyphs",
-        "size": 28,
-        "channels": 1,
-        "class_names": names,
-        "groups": ["script"] * 24,
-    }
-    meta |= {
-        "splits": {"default": parts},
-        "default_split": "default",
-        "rotations": 1,
-        "mean": [0.0],
-        "std": [1.0],
-    }
-    meta |= {
-        "digest": prepared_digest(images, names),
-        "source": "random blots",
-        "licence": "none",
-        "citation": "nobody",
-    }
-    write_card(Built(images, meta), write_prepared("glyphs", images, meta, root=root))
-
-
-def build(root: Path, **changes) -> Path:
-    """Make, summarize and report a synthetic study below root; the page's path."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("DATA", "RESULTS", "REPORTS"):
-            patch.setenv(f"{name}_ROOT", str(root / name.lower()))
-        study = load_study(make_study(root, **changes))
-        summarize(study)
-        return build_report(study)
 
 
 @pytest.fixture(scope="module")
@@ -95,29 +50,6 @@ def page(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def tables(page) -> Path:
     return page.parents[2] / "results" / "synthetic" / "tables"
-
-
-class Outline(HTMLParser):
-    """Headings, ids, links, sources and nameless pictures of a page."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.headings, self.ids, self.links, self.sources, self.nameless = [], [], [], [], []
-        self.feed(path.read_text())
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.ids += [attrs["id"]] if "id" in attrs else []
-        self.links += [attrs["href"]] if tag == "a" else []
-        self.sources += [
-            attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs and tag != "a"
-        ]
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-        if (tag == "img" and not attrs.get("alt")) or (
-            attrs.get("role") == "img" and not attrs.get("aria-label")
-        ):
-            self.nameless.append(attrs)
 
 
 @pytest.fixture(scope="module")
@@ -269,55 +201,6 @@ def test_a_study_without_any_result_still_has_a_page(tmp_path):
 def test_a_study_that_was_not_summarized_is_a_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="cells.csv does not exist; run `python -m bench summarize"):
         read_summary(tmp_path, [])
-
-
-def test_latex_and_markdown_escape_what_they_must():
-    table = Table(
-        "t",
-        "T",
-        [Column("A & b", numeric=False), Column("%")],
-        [Row([Cell("x_1|y"), Cell("1 ± 2", mark="best")])],
-    )
-    assert r"A \& b & \% \\" in table.to_latex() and r"x\_1|y & \textbf{1 $\pm$ 2} \\" in table.to_latex()
-    assert r"| x_1\|y | **1 ± 2** |" in table.to_markdown()
-
-
-@pytest.mark.parametrize(
-    ("value", "metric", "sign", "text"),
-    [(0.98765, "accuracy", False, "98.8"), (-0.0004, "accuracy", True, "0.0"), (0.0123, "accuracy", True, "+1.2"),
-     (-0.05, "accuracy", True, "−5.0"), (0.3456, "mse", False, "0.346"), (0.0123, "mse", False, "0.012"), (np.nan, "mse", False, "–")],
-)  # fmt: skip
-def test_numbers(value, metric, sign, text):
-    assert number(value, metric, sign) == text
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2 contrast ratio of two colours."""
-
-    def luminance(colour: str) -> float:
-        channels = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-        return float(linear @ [0.2126, 0.7152, 0.0722])
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-def test_every_colour_is_legible_on_the_light_and_the_dark_page():
-    style = (Path(__file__).parents[1] / "workflow" / "report" / "style.css").read_text()
-    pages = re.findall(r"--page: (#\w+)", style)
-    full = ["#" + "".join(2 * c for c in page[1:]) if len(page) == 4 else page for page in pages[:2]]
-    assert len(set(full)) == 2
-    assert (
-        min(contrast(colour, page) for family in COLOURS.values() for colour in family for page in full) >= 3
-    )
-
-
-def test_the_looks_of_a_family_differ():
-    algorithms = [f"a{i}" for i in range(10)]
-    rows = pd.DataFrame({"algorithm": algorithms, "title": algorithms, "family": "optimization-based"})
-    assert len({(look.colour, look.marker) for look in looks(rows).values()}) == 10
-    assert all(len(set(markers)) == len(markers) for markers in MARKERS.values())
 
 
 # In a browser

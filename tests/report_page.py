@@ -1,0 +1,78 @@
+"""Build and read the report of a synthetic study."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.report import build_report
+from bench.study import load_study
+from bench.summarize import summarize
+from tasks.card import Built, prepared_digest, write_card
+from tasks.dataset import write_prepared
+from tasks.seeds import numpy_generator
+from tests.synthetic import make_study
+
+
+def prepare_small_glyphs(root: Path) -> None:
+    """A prepared data set of random blots, so that cards and picture sheets have something to show."""
+    images = (numpy_generator("report").random((24, 20, 28, 28)) > 0.8).astype(np.uint8) * 255
+    names = [f"script/character{c:02d}" for c in range(24)]
+    parts = {"train": list(range(12)), "val": list(range(12, 16)), "test": list(range(16, 24))}
+    meta = {
+        "name": "glyphs",
+        "kind": "glyphs",
+        "size": 28,
+        "channels": 1,
+        "class_names": names,
+        "groups": ["script"] * 24,
+    }
+    meta |= {
+        "splits": {"default": parts},
+        "default_split": "default",
+        "rotations": 1,
+        "mean": [0.0],
+        "std": [1.0],
+    }
+    meta |= {
+        "digest": prepared_digest(images, names),
+        "source": "random blots",
+        "licence": "none",
+        "citation": "nobody",
+    }
+    write_card(Built(images, meta), write_prepared("glyphs", images, meta, root=root))
+
+
+def build(root: Path, **changes) -> Path:
+    """Make, summarize and report a synthetic study below root; the page's path."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATA", "RESULTS", "REPORTS"):
+            patch.setenv(f"{name}_ROOT", str(root / name.lower()))
+        study = load_study(make_study(root, **changes))
+        summarize(study)
+        return build_report(study)
+
+
+class Outline(HTMLParser):
+    """Headings, ids, links, sources and nameless pictures of a page."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.headings, self.ids, self.links, self.sources, self.nameless = [], [], [], [], []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.links += [attrs["href"]] if tag == "a" else []
+        self.sources += [
+            attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs and tag != "a"
+        ]
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if (tag == "img" and not attrs.get("alt")) or (
+            attrs.get("role") == "img" and not attrs.get("aria-label")
+        ):
+            self.nameless.append(attrs)
