@@ -7,6 +7,8 @@ from torch.func import functional_call
 
 from algos.nets.conv4 import Conv4
 from algos.nets.layers import ConvNorm, Linear, Statistics, conv2d
+from algos.nets.r2d2 import R2D2Net
+from algos.nets.resnet12 import ResNet12, drop_block
 from algos.nets.set_encoders import SET_ENCODERS, build_set_encoder
 from algos.nets.temporal import TCBlock
 
@@ -158,3 +160,37 @@ def test_temporal_convolutions_are_causal_and_reach_back_to_the_start():
     for t in range(6):
         reach = torch.autograd.grad(y[0, t].square().sum(), x, retain_graph=True)[0][0].abs().sum(-1)
         assert (reach[: t + 1] > 0).all() and (reach[t + 1 :] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "features"),
+    [(R2D2Net, 28, 3584), (R2D2Net, 84, 896 * 81), (ResNet12, 84, 16_000)],
+)
+def test_published_feature_sizes_of_the_larger_networks(network, size, features):
+    torch.set_default_dtype(torch.float32)
+    net = network((3, size, size)).eval()
+    assert net.features == features
+    assert net(torch.rand(1, 1, 3, size, size), Statistics.batch()).shape == (1, 1, features)
+
+
+def test_dropped_blocks_are_squares_and_the_mean_is_kept():
+    kept = drop_block(torch.ones(64, 8, 12, 12), torch.tensor(0.1), size=5)
+    assert 0.05 < (kept == 0).double().mean() < 0.12  # squares overlap, so a little less than the rate
+    assert abs(kept.mean() - 1) < 1e-6
+    whole = drop_block(torch.ones(400, 10, 3, 3), torch.tensor(0.1), size=5).flatten(2)
+    assert ((whole == 0).all(-1) | (whole > 0).all(-1)).all(), (
+        "a map smaller than the square drops as a whole"
+    )
+    assert torch.equal(drop_block(torch.ones(2, 2, 6, 6), torch.tensor(0.0), 5), torch.ones(2, 2, 6, 6))
+
+
+def test_drop_block_starts_at_zero_and_only_works_in_training():
+    torch.manual_seed(0)
+    net = ResNet12((1, 32, 32), hidden=4)
+    x = torch.rand(1, 4, 1, 32, 32)
+    net.eval()
+    torch.testing.assert_close(net(x, Statistics.running()), net(x, Statistics.running()))
+    assert net.blocks[3].passes == 0
+    net.train()
+    net(x, Statistics.batch())
+    assert net.blocks[3].passes == 1

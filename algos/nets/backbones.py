@@ -5,14 +5,17 @@ from torch import nn
 from algos.base import TaskSpec
 from algos.nets.conv4 import Conv4
 from algos.nets.mlp import MLP
+from algos.nets.r2d2 import R2D2Net
+from algos.nets.resnet12 import ResNet12
 
-BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "mlp")
+BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "r2d2", "resnet12", "mlp")
 
 
 def build_backbone(name: str, hidden: int, spec: TaskSpec) -> nn.Module:
     """A module `(x [B, n, *input_shape], statistics) -> [B, n, features]` with attribute `features`.
 
-    hidden: channels of each block (conv4*) or units of each of two layers (mlp).
+    hidden: channels of each block (conv4*), of the first block (r2d2: 96 in its paper, resnet12: 64), or units of each
+    of two layers (mlp).
     """
     if name == "mlp":
         if len(spec.input_shape) != 1:
@@ -22,5 +25,8 @@ def build_backbone(name: str, hidden: int, spec: TaskSpec) -> nn.Module:
         return MLP(spec.input_shape[0], (hidden, hidden))
     if len(spec.input_shape) != 3:
         raise ValueError(f"backbone {name!r} takes images, not inputs of shape {spec.input_shape}; use mlp")
+    if name in ("r2d2", "resnet12"):
+        network = R2D2Net if name == "r2d2" else ResNet12
+        return network(spec.input_shape, hidden, spec.mean, spec.std)
     form = {"conv4": "pool", "conv4_stride": "stride", "conv4_valid": "valid"}[name]
     return Conv4(spec.input_shape, hidden, form, spec.mean, spec.std)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from algos.nets.layers import ConvNorm, Statistics
+from algos.nets.layers import ConvNorm, InputNorm, Statistics
 
 
 class Conv4(nn.Module):
@@ -37,8 +37,7 @@ class Conv4(nn.Module):
             ConvNorm(a, b, **layout)
             for a, b, layout in zip(channels[:-1], channels[1:], layouts[form], strict=True)
         )
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        self.normalise = InputNorm(mean, std)
         with torch.no_grad():
             self.map_shape = tuple(
                 self._maps(torch.zeros(1, 1, *input_shape), Statistics.running()).shape[2:]
@@ -50,7 +49,7 @@ class Conv4(nn.Module):
         return maps.mean((3, 4)) if self.average else maps.flatten(2)
 
     def _maps(self, x: Tensor, statistics: Statistics) -> Tensor:
-        x = (x - self.mean) / self.std
+        x = self.normalise(x)
         for block in self.blocks:
             x = block(x, statistics)
         return x

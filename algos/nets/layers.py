@@ -66,6 +66,18 @@ def per_task(parameter: Tensor, shared_ndim: int) -> Tensor:
     return parameter if parameter.ndim > shared_ndim else parameter.unsqueeze(0)
 
 
+class InputNorm(nn.Module):
+    """Per-channel (x - mean) / std of images in [0, 1], `[B, n, C, H, W]`; constants of the data set, not weights."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.std
+
+
 class Linear(nn.Module):
     """`[B, n, D]` -> `[B, n, K]` with weight `[K, D]` or `[B, K, D]`."""
 
