@@ -83,7 +83,8 @@ class ImageSource:
             yield Condition(mode=mode), evaluate_images(learner, frozen, clean, clean, mode)
         fewer, scopes = frozen.head(spec["shifts"]["episodes"]), spec["shifts"]["scopes"]
         for shift, severities in spec["shifts"]["severities"].items():
-            for severity in severities if kind in shifts.SHIFTS[shift].levels else ():
+            applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
+            for severity in severities if applies else ():
                 value = shifts.strength(shift, severity, kind)
                 moved = shifted_split(clean, fewer, shift, value)
                 for scope, mode in itertools.product(scopes, modes):

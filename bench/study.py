@@ -10,6 +10,8 @@ import jsonschema
 import yaml
 
 import algos
+from tasks import shifts
+from tasks.sinusoid import OUT_OF_RANGE
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "study.schema.yaml"
 REGRESSION = ("sinusoid",)
@@ -52,6 +54,8 @@ class Study:
         self.origin = origin
         self.name: str = self.config["study"]
         self.title: str = self.config["title"] or self.name
+        self._check_overrides()
+        self._check_shifts()
 
     @cached_property
     def learners(self) -> dict[str, type[algos.MetaLearner]]:
@@ -60,6 +64,34 @@ class Study:
             return {algorithm: algos.load(algorithm) for algorithm in self.config["algorithms"]}
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"{self.origin}: algorithms: {error}") from error
+
+    def _check_overrides(self) -> None:
+        """Each key of `overrides` names one of the study's algorithms, and hyper-parameters that it has."""
+        learners = {algos.name_of(algorithm): learner for algorithm, learner in self.learners.items()}
+        tasks = set(self.config["datasets"])
+        for entry in self.config["datasets"].values():
+            tasks |= {f"{way}way" for way in entry["ways"]} | {f"{shot}shot" for shot in entry["shots"]}
+        for key, values in self.config["overrides"].items():
+            named = set(key.split()) & set(learners)
+            strange = set(key.split()) - set(learners) - tasks
+            if len(named) != 1 or strange:
+                raise ValueError(
+                    f"{self.origin}: overrides: {key!r} must name one algorithm of the study ({', '.join(learners)}) "
+                    f"and may add tasks of it ({', '.join(sorted(tasks))})"
+                )
+            name = named.pop()
+            try:
+                learners[name].Params().override(name, values)
+            except ValueError as error:
+                raise ValueError(f"{self.origin}: overrides: {key}: {error}") from error
+
+    def _check_shifts(self) -> None:
+        known = (*shifts.SHIFTS, *OUT_OF_RANGE)
+        for name in self.config["shifts"]["severities"]:
+            if name not in known:
+                raise ValueError(
+                    f"{self.origin}: shifts.severities: no shift {name!r}; known: {', '.join(known)}"
+                )
 
     def runs(self) -> list[Run]:
         """Every run of the study, leaving out what an algorithm cannot do (regression, mostly)."""

@@ -1,6 +1,5 @@
 """A planted problem that any learner must solve: each class is a constant random picture, each image adds noise."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -97,14 +96,11 @@ def write_study(folder: Path, **changes) -> Path:
         "datasets": {"planted": {"ways": [WAY], "shots": [SHOT]}},
         "algorithms": ["protonet"],
         "train": {"steps": 30, "validate_every": 10, "validation_episodes": 8, "device": "cpu"},
-        "overrides": {"protonet": {"hidden": 8}, "maml": {"hidden": 12, "meta_batch": 4}},
         "test": {"episodes": 10, "query": 3},
         **changes,
     }
+    small = {"protonet": {"hidden": 8}, "maml": {"hidden": 8, "meta_batch": 4}}
+    study.setdefault("overrides", {name: small[name] for name in study["algorithms"] if name in small})
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(study))
     return path
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())

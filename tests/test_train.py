@@ -251,6 +251,12 @@ def test_schedules():
         ({"algorithms": ["protonett"]}, "no algorithm 'protonett'"),
         ({"overrides": {"protonet": {"hiden": 3}}}, "protonet has no hyper-parameter 'hiden'"),
         ({"overrides": {"protonet": {"backbone": "vgg"}}}, "backbone: 'vgg' is not one of conv4"),
+        ({"overrides": {"protonot": {"hidden": 3}}}, "'protonot' must name one algorithm of the study"),
+        ({"overrides": {"protonet 7way": {"hidden": 3}}}, "may add tasks of it"),
+        (
+            {"shifts": {"severities": {"smeer": [1]}}},
+            "shifts.severities: no shift 'smeer'; known: smear, shear",
+        ),
         ({"sheds": [1]}, "'sheds' was unexpected"),
         ({"train": {"stepz": 3}}, "train: .*'stepz' was unexpected.*known keys: device, minutes"),
         ({"seeds": []}, "seeds: "),
