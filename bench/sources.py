@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from algos.base import MetaLearner, TaskSpec
-from bench.evaluate import Scores, evaluate_images, evaluate_points
+from bench.evaluate import Embedder, Scores, evaluate_images, evaluate_points
 from tasks import dataset, shifts
 from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes
 from tasks.seeds import torch_generator
@@ -79,8 +79,9 @@ class ImageSource:
         """Score under every condition of a test specification; each shifted image is made once."""
         clean, kind = self.part("test"), self.data.meta["kind"]
         modes = [mode for mode in spec["modes"] if mode in learner.modes]
+        embed = Embedder(learner)  # scopes share the shifted queries, shifts share the clean support
         for mode in modes:
-            yield Condition(mode=mode), evaluate_images(learner, frozen, clean, clean, mode)
+            yield Condition(mode=mode), evaluate_images(learner, frozen, clean, clean, mode, embed)
         fewer, scopes = frozen.head(spec["shifts"]["episodes"]), spec["shifts"]["scopes"]
         for shift, severities in spec["shifts"]["severities"].items():
             applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
@@ -89,7 +90,7 @@ class ImageSource:
                 moved = shifted_split(clean, fewer, shift, value)
                 for scope, mode in itertools.product(scopes, modes):
                     support = moved if scope == "task" else clean
-                    scores = evaluate_images(learner, fewer, support, moved, mode)
+                    scores = evaluate_images(learner, fewer, support, moved, mode, embed)
                     yield Condition(shift, severity, value, scope, mode), scores
 
 

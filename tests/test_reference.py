@@ -179,7 +179,7 @@ def test_readme_shows_measured_beside_published_and_is_checked(study, capsys):
     assert rows[0] == ["Algorithm", "Mode", "5-way 1-shot", "published", "seeds", "training", "budget"]
     by_name = {(row[0], row[1]): row for row in rows[2:]}
     maml = by_name["MAML", "transductive"]
-    assert maml[2].endswith("* (1 diverged)") and maml[3] == "98.7" and maml[4:] == ["1", "60 s CPU", "0.5 %"]
+    assert maml[2].endswith("* (1 diverged)") and maml[3] == "98.7" and maml[4:] == ["1", "58 s CPU", "0.5 %"]
     assert by_name["MAML", "inductive"][3] == "–"
     assert by_name["Pixel nearest neighbour", "inductive"][4:] == ["2", "none", ""]
     assert by_name["chance", ""][2] == "20.0"

@@ -1,0 +1,88 @@
+"""Scores of episodes: the fast paths give what the plain one gives, and the measures are what they say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import algos
+from bench import evaluate
+from bench.evaluate import Embedder, _classification_scores, evaluate_images
+from tasks.dataset import ImageSplit
+from tasks.episodes import FrozenEpisodes
+from tests import planted
+
+
+@pytest.fixture(scope="module")
+def split() -> ImageSplit:
+    return planted.planted_split("test")
+
+
+@pytest.fixture(scope="module")
+def frozen(split) -> FrozenEpisodes:
+    classes, per_class = split.images.shape[:2]
+    return FrozenEpisodes.draw(classes, per_class, 30, planted.WAY, planted.SHOT, 4, "evaluate")
+
+
+def learner(name: str):
+    chosen = planted.small(algos.load(name))
+    planted.trained(chosen, 3)
+    return chosen
+
+
+@pytest.mark.parametrize("name", ["protonet", "lstm", "pixel_nn"])
+def test_embedding_once_equals_embedding_every_episode(name, split, frozen):
+    chosen = learner(name)
+    fast = evaluate_images(chosen, frozen, split, split, "inductive")
+    tasks = frozen.batch(split, 0, 30)
+    logits = planted.predictions(chosen, tasks)
+    plain = _classification_scores(logits, tasks.query_y)
+    for metric in ("accuracy", "nll", "brier", "confidence"):
+        np.testing.assert_allclose(fast[metric], plain[metric], rtol=1e-4, atol=1e-5)
+
+
+def test_an_embedder_embeds_each_split_once_and_tells_splits_apart(split, frozen):
+    chosen = learner("protonet").eval()
+    calls = []
+    chosen.embed = lambda x, embed=chosen.embed: calls.append(x.shape[1]) or embed(x)
+    embedder = Embedder(chosen)
+    once = embedder(split, frozen.query)
+    assert embedder(split, frozen.query) is once and len(calls) == 1
+    darker = dataclasses.replace(split, images=split.images // 2)
+    assert not torch.equal(embedder(darker, frozen.query), once)
+    del darker
+    assert len(embedder.kept) == 1, "features outlive their split"
+
+
+@pytest.mark.parametrize("mode", ["inductive", "transductive"])
+def test_batches_do_not_change_the_scores(mode, split, frozen, monkeypatch):
+    chosen = learner("maml")
+    together = evaluate_images(chosen, frozen, split, split, mode)
+    monkeypatch.setattr(evaluate, "IMAGES_PER_BATCH", 40)
+    apart = evaluate_images(chosen, frozen, split, split, mode)
+    np.testing.assert_allclose(together["nll"], apart["nll"], rtol=1e-3, atol=1e-4)
+
+
+def test_the_mode_and_training_flag_are_restored(split, frozen):
+    chosen = learner("maml").train()
+    evaluate_images(chosen, frozen, split, split, "inductive")
+    assert chosen.training
+
+
+def test_measures():
+    logits = torch.tensor([[[2.0, 0.0, 1.0], [0.0, 0.0, 3.0], [1.0, 1.0, 1.0]]])
+    target = torch.tensor([[0, 1, 2]])
+    scores = _classification_scores(logits, target)
+    p = logits[0].softmax(-1)
+    assert scores["accuracy"][0] == pytest.approx((1 + 0 + 1 / 3) / 3), "a tie earns its share of the credit"
+    assert scores["nll"][0] == pytest.approx(F.cross_entropy(logits[0], target[0]).item())
+    assert scores["brier"][0] == pytest.approx((p - torch.eye(3)).square().sum(-1).mean().item())
+    assert scores["confidence"][0] == pytest.approx(p.amax(-1).mean().item())
+    assert scores["mse"].isnan().all()
+
+
+def test_a_collapsed_network_scores_chance():
+    scores = _classification_scores(torch.zeros(1, 10, 5), torch.zeros(1, 10, dtype=torch.int64))
+    assert scores["accuracy"][0] == pytest.approx(0.2)
