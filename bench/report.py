@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import yaml
 from bench import appendix, contents, curves, evidence, figures
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
-from bench.study import Study, load_study, results_root
+from bench.study import Study, load_study, reports_root, results_root
 from bench.style import Look, dataset_label, looks, settings
 from bench.svg import Figure, marker_path
 from bench.tables import Table
@@ -33,11 +32,6 @@ SECTIONS = {
     "runs": "Runs",
     "missing": "Missing and failed",
 }
-
-
-def reports_root() -> Path:
-    """Folder of reports (env REPORTS_ROOT, default `reports`)."""
-    return Path(os.environ.get("REPORTS_ROOT", "reports"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,11 @@ def results_root() -> Path:
     return Path(os.environ.get("RESULTS_ROOT", "results"))
 
 
+def reports_root() -> Path:
+    """Folder of reports (env REPORTS_ROOT, default `reports`)."""
+    return Path(os.environ.get("REPORTS_ROOT", "reports"))
+
+
 @dataclass(frozen=True)
 class Run:
     """One meta-training and its meta-test: a cell of the study and a seed."""

@@ -89,7 +89,7 @@ class ImageData:
 
 def load(name: str, root: Path | None = None) -> ImageData:
     """Open a prepared data set. FileNotFoundError says how to prepare it."""
-    folder = (root or prepared_root()) / name
+    folder = (root or prepared_root()) / name.replace(":", "_")  # torchmeta:cifar_fs
     if not (folder / "meta.json").exists():
         raise FileNotFoundError(f"{folder} is not prepared: run `python -m bench prepare {name}`")
     originals = folder / "originals.npy"

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 import algos
 from bench import evaluate
 from bench.evaluate import Embedder, _classification_scores, evaluate_images
-from tasks.dataset import ImageSplit
+from bench.sources import open_source
+from tasks.dataset import ImageSplit, write_prepared
 from tasks.episodes import FrozenEpisodes
 from tests import planted
 
@@ -86,3 +87,11 @@ def test_measures():
 def test_a_collapsed_network_scores_chance():
     scores = _classification_scores(torch.zeros(1, 10, 5), torch.zeros(1, 10, dtype=torch.int64))
     assert scores["accuracy"][0] == pytest.approx(0.2)
+
+
+def test_a_torchmeta_data_set_is_opened_by_its_name_in_a_study(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    write_prepared("torchmeta_planted", planted.pictures(), planted.meta())
+    source = open_source("torchmeta:planted", None, torch.device("cpu"))
+    assert source.spec(3, 1).dataset == "torchmeta:planted"
+    assert source.part("test").images.shape[0] == 40

@@ -9,7 +9,7 @@ Deviations from the paper and its released code:
 1. The inner loss is the mean cross-entropy over the support set; the released code's sum over classes is
    `inner_reduction: sum` (N times larger, so its step of 0.4 is 2.0 in ours at 5-way).
 2. Batch norm has a learned scale besides the shift. Neither is adapted in the inner loop, as in the released code.
-3. Queries per class in training are a hyper-parameter (5; the code uses as many as shots on Omniglot).
+3. Outside the presets, 5 queries per class in training (the code uses as many as shots on Omniglot, 15 on miniImageNet).
 4. Inductive mode, which the paper lacks: queries are normalised by the statistics of the adapted support pass.
 """
 
@@ -49,6 +49,8 @@ class MAML(MetaLearner):
     first_order = False
     presets = {
         "omniglot": dict(backbone="conv4_stride", steps=60_000, schedule="constant", clip_norm=0.0),
+        "omniglot 1shot": dict(train_query=1),
+        "omniglot 5shot": dict(train_query=5),
         "omniglot 5way": dict(meta_batch=32, inner_rate=0.4, inner_steps=1, test_steps=3),
         "omniglot 20way": dict(meta_batch=16, inner_rate=0.1, inner_steps=5, test_steps=5),
         "miniimagenet": dict(

@@ -18,7 +18,7 @@ shell.prefix(
 )  # jobs run on Snakemake's own Python
 
 import algos
-from bench.study import Study, results_root, run_spec, test_spec
+from bench.study import Study, reports_root, results_root, run_spec, test_spec
 from tasks.dataset import prepared_root
 from tasks.prepare import disk_name
 
@@ -27,7 +27,7 @@ RUNS = {run.name: run for run in STUDY.runs()}
 PREPARED = {disk_name(run.dataset): run.dataset for run in RUNS.values() if run.kind == "classification"}
 
 RESULTS = f"{results_root()}/{STUDY.name}"
-REPORTS = f"{os.environ.get('REPORTS_ROOT', 'reports')}/{STUDY.name}"
+REPORTS = f"{reports_root()}/{STUDY.name}"
 LOGS = f"logs/{STUDY.name}"
 STUDY_FILE = f"{RESULTS}/study.yaml"
 META = f"{prepared_root()}/{{dataset}}/meta.json"
