@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quick setup test lint reference readme clean help
+.PHONY: quick setup test lint benchmark reference readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
@@ -30,6 +30,9 @@ lint: setup ## style of all code and of the workflow
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+
+benchmark: setup ## measure speed against the straightforward way, on one thread: benchmarks/results.csv
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
 
 reference: setup ## go on with the reference results where they stopped; can be interrupted at any time
 	$(BIN)/python -m bench reference config/reference.yaml

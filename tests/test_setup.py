@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-OURS = {"algos", "bench", "tasks", "tests"}
+OURS = {"algos", "bench", "benchmarks", "tasks", "tests"}
 
 
 def pins(file: str) -> dict[str, str]:
@@ -41,9 +41,7 @@ def test_the_environment_has_the_pinned_versions():
 def test_every_imported_package_is_pinned():
     pinned = pins("requirements.txt") | pins("requirements-nodeps.txt")
     distributions = packages_distributions()
-    for file in [
-        path for folder in ("algos", "bench", "tasks", "tests") for path in ROOT.glob(f"{folder}/**/*.py")
-    ]:
+    for file in [path for folder in OURS for path in ROOT.glob(f"{folder}/**/*.py")]:
         for module in imported(file) - OURS - sys.stdlib_module_names:
             names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
             assert names & set(pinned), (

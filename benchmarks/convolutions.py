@@ -1,0 +1,86 @@
+"""Case `convolutions`: the back ends of per-task filters, by the number of images of a task.
+
+Measured inside the network that uses them, because what a back end saves or costs depends on the memory layout that
+the next layer finds. The threshold in `algos/nets/layers.py` should lie where the ratio crosses one.
+"""
+
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from algos.nets import layers
+from algos.nets.conv4 import Conv4
+from benchmarks.timing import Comparison, Scale, local
+
+ORDERS = {"forward and backward": False, "with second-order backward": True}
+
+
+def one_by_one(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
+    pairs = zip(x, weight, strict=True)
+    return torch.stack([F.conv2d(a, w, stride=stride, padding=padding) for a, w in pairs])
+
+
+def grouped(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
+    side_by_side = x.transpose(0, 1).flatten(1, 2)
+    y = F.conv2d(side_by_side, weight.flatten(0, 1), stride=stride, padding=padding, groups=len(x))
+    return y.unflatten(1, (len(x), -1)).transpose(0, 1)
+
+
+BACK_ENDS = {"one by one": one_by_one, "grouped": grouped}
+
+
+def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
+    check_equal(device)
+    net = Conv4((1, 28, 28), scale.hidden).to(device)
+    weights = per_task_filters(net, scale.tasks)
+    for order, second in ORDERS.items():
+        for images in scale.set_sizes:
+            x = torch.rand(scale.tasks, images, 1, 28, 28, device=device)
+            variants = [
+                local(name, scale.tasks * images, _run(back_end, net, weights, x, second), device)
+                for name, back_end in BACK_ENDS.items()
+            ]
+            noun = "image" if images == 1 else "images"
+            yield Comparison(
+                "convolutions", f"{scale.tasks} tasks of {images} {noun}, {order}", "images", variants
+            )
+
+
+def per_task_filters(net: Conv4, tasks: int) -> dict[str, Tensor]:
+    """Filters `[tasks, O, C, k, k]` by name; scale and shift stay shared, as in MAML's inner loop."""
+    return {
+        name: w.detach().repeat(tasks, 1, 1, 1, 1).requires_grad_()
+        for name, w in net.named_parameters()
+        if name.endswith("weight")
+    }
+
+
+def _run(back_end: Callable, net: Conv4, weights: dict[str, Tensor], x: Tensor, second: bool) -> Callable:
+    return lambda: gradients(back_end, net, weights, x, second)
+
+
+def gradients(
+    back_end: Callable, net: Conv4, weights: dict[str, Tensor], x: Tensor, second: bool
+) -> tuple[Tensor, ...]:
+    """Gradients by the filters of the features' squares; if `second`, of the squares of those gradients."""
+    with patch.object(layers, "conv2d", back_end):
+        features = functional_call(net, weights, (x, layers.Statistics.batch()))
+    leaves = list(weights.values())
+    first = torch.autograd.grad(features.square().mean(), leaves, create_graph=second)
+    return torch.autograd.grad(sum(g.square().sum() for g in first), leaves) if second else first
+
+
+def check_equal(device: torch.device) -> None:
+    """AssertionError unless both back ends and the one in use give the same gradients in float64."""
+    net = Conv4((1, 28, 28), 4).double().to(device)
+    x = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64, device=device)
+    weights = per_task_filters(net, 2)
+    for second in ORDERS.values():
+        reference = gradients(layers.conv2d, net, weights, x, second)
+        for back_end in BACK_ENDS.values():
+            for a, b in zip(gradients(back_end, net, weights, x, second), reference, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)
