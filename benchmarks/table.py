@@ -44,7 +44,7 @@ def rows(comparison: Comparison, rates: list[Rate], provenance: dict[str, Any]) 
 def show(comparison: Comparison, measured: list[dict[str, Any]]) -> None:
     """Print one comparison, with the reason for each variant that is missing."""
     title = f"{comparison.case}: {comparison.name}"
-    table = Table(title=title, title_justify="left", min_width=90)
+    table = Table(title=title, title_justify="left")
     for column in ("variant", measured[0]["unit"], "wall, per second", "ratio"):
         table.add_column(column, justify="left" if column == "variant" else "right")
     for row in measured:

@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of the measurements; the defaults are those of the published settings on Omniglot."""
+    """Sizes of the measurements; by default near those of our Omniglot studies, with fewer tasks per batch."""
 
     hidden: int = 64
     classes: int = 1200
