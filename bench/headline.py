@@ -34,7 +34,9 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
             ax.set_title(task.label)
         for ax in axes[len(tasks) :]:
             ax.set_axis_off()
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(
+            handles=_legend(), loc="outside lower center", ncols=3 if columns > 1 else 1, frameon=False
+        )
         canvas = FigureCanvasSVG(figure)
         metadata = {"Date": None, "Creator": None, "Identifier": mark}
         atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
