@@ -54,7 +54,7 @@ class ANIL(EmbeddingLearner):
     class Params(Params):
         backbone: str = hyper("conv4_stride", "body, which is not adapted", BACKBONES)
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
-        inner_rate: float = hyper(0.1, "step size of the inner loop")
+        inner_rate: float = hyper(0.4, "step size of the inner loop")
         inner_steps: int = hyper(5, "gradient steps of the head in training")
         test_steps: int = hyper(10, "gradient steps of the head at test")
         head_init: str = hyper("free", "start of each class: its own, or one for all", ("free", "shared"))
