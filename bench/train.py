@@ -248,6 +248,8 @@ def learning_rate(params: Params, step: int) -> float:
     """The outer rate at a step, by the declared schedule."""
     if params.schedule == "halve":
         return params.learning_rate * 0.5 ** (step // params.halve_every)
+    if params.schedule == "linear":
+        return params.learning_rate * (1 - step / params.steps)
     if params.schedule == "cosine":
         return params.learning_rate * 0.5 * (1 + math.cos(math.pi * step / params.steps))
     return params.learning_rate

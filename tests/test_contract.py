@@ -186,7 +186,7 @@ def _others(entry, params):
         return [not used]
     if used is None:  # train_way, train_shot: as tested
         return [{"train_way": planted.WAY + 1, "train_shot": planted.SHOT + 1}[entry.name]]
-    return [used * 2]
+    return [used * 2 or 0.1]
 
 
 def _outcome(learner_class, overrides):
@@ -195,7 +195,7 @@ def _outcome(learner_class, overrides):
         learner = planted.small(learner_class, **overrides)
         if learner.trainable:
             _two_updates(learner)
-        return planted.predictions(learner, planted.episodes(tasks=2)).double().sum().item()
+        return planted.predictions(learner, planted.episodes(tasks=2)).double().square().sum().item()
     except ValueError as error:  # a head for as many classes as tested may refuse another training way
         return str(error)
 

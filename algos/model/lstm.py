@@ -30,7 +30,11 @@ class LSTM(EmbeddingLearner):
     family = "model-based"
     citation = "Hochreiter et al. 2001; Santoro et al. 2016"
     tasks = ("classification", "regression")
-    presets = {"sinusoid": dict(backbone="mlp", hidden=64, head="context", meta_batch=32, train_query=20)}
+    presets = {
+        "sinusoid": dict(
+            backbone="mlp", hidden=64, encoder="mean", head="context", meta_batch=32, train_query=20
+        )
+    }  # fmt: skip
 
     @dataclass(frozen=True)
     class Params(Params):

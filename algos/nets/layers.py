@@ -140,7 +140,9 @@ class ConvNorm(nn.Module):
             return self.running_mean.unsqueeze(0), self.running_variance.unsqueeze(0)
         if statistics.mode == "given":
             return statistics.given[self][:2]
-        mean = y.mean((1, 3, 4))  # two passes: several times faster on a CPU than torch.var_mean over these dimensions
+        mean = y.mean(
+            (1, 3, 4)
+        )  # two passes: several times faster on a CPU than torch.var_mean over these dimensions
         variance = (y - _spread(mean)).square().mean((1, 3, 4))
         mean = mean * sign
         statistics.used[self] = (mean, variance, y.shape[1] * y.shape[3] * y.shape[4])

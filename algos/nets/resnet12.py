@@ -27,7 +27,9 @@ class ResNet12(nn.Module):
             Residual(a, b, drop_block=i >= 2)
             for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
         )
-        self.features = widths[-1] * (input_shape[1] // 16) ** 2
+        side = input_shape[1] // 16
+        self.map_shape = (widths[-1], side, side)
+        self.features = widths[-1] * side * side
 
     def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
         x = self.normalise(x)

@@ -1,0 +1,65 @@
+"""Matching Networks with full context embeddings (FCE).
+
+Each support embedding is read in the context of the whole support set by a bidirectional LSTM, and each query by an
+LSTM that attends to that set for several steps; then as `matching`.
+
+Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra: Matching Networks for One Shot Learning. NeurIPS 2016 (section
+2.1.2, appendix A.1 and A.2).
+
+Deviations from the paper:
+1. Those of `matching`.
+2. The attention LSTM reads [query, attended support] as its input and keeps a state of the embedding's size (the paper
+   appends the attended support to the hidden state); five steps, since the paper's number is not given for each table.
+3. Context embeddings depend on the order of the support set. It is random in every episode, as drawn by the sampler.
+4. The LSTMs' size is that of the embedding, which rules out ResNet-12 at 84x84 (16,000 features).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from algos.base import TaskSpec, hyper
+from algos.metric.matching import Matching
+
+LARGEST = 4_096
+"""Features beyond which the two LSTMs would have more than 400 million weights."""
+
+
+class MatchingFCE(Matching):
+    title = "Matching Networks (FCE)"
+
+    @dataclass(frozen=True)
+    class Params(Matching.Params):
+        attention_steps: int = hyper(5, "steps of the query's LSTM over the support set")
+        clip_norm: float = hyper(1.0, "largest global norm of the outer gradient; 0 = no clipping")
+
+    def __init__(self, spec: TaskSpec, params: Params):
+        super().__init__(spec, params)
+        size = self.encoder.features
+        if size > LARGEST:
+            raise ValueError(
+                f"{self.title} needs LSTMs as wide as the embedding, and {params.backbone!r} has {size:,} features "
+                f"here (at most {LARGEST:,}); use backbone conv4"
+            )
+        self.support_lstm = nn.LSTM(size, size, bidirectional=True, batch_first=True)
+        self.query_lstm = nn.LSTMCell(2 * size, size)
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Tensor, Tensor]:
+        """g(x_i, S) = forward h_i + backward h_i + g'(x_i): the support in its context (appendix A.2)."""
+        states, _ = self.support_lstm(features)
+        forward, backward = states.chunk(2, dim=-1)
+        return super().fit(features + forward + backward, support_y, way)
+
+    def score(self, phi: tuple[Tensor, Tensor], features: Tensor) -> Tensor:
+        return super().score(phi, self.read(features, phi[0]))
+
+    def read(self, query: Tensor, support: Tensor) -> Tensor:
+        """f(x, S): embeddings `[B, Q, D]` of queries, each of which attends to the support `[B, S, D]` (eq. 3-6)."""
+        hidden, cell = torch.zeros_like(query), torch.zeros_like(query).flatten(0, 1)
+        for _ in range(self.params.attention_steps):
+            attended = (hidden @ support.transpose(1, 2)).softmax(-1) @ support
+            inputs = torch.cat([query, attended], dim=-1)
+            output, cell = self.query_lstm(inputs.flatten(0, 1), (hidden.flatten(0, 1), cell))
+            hidden = output.view_as(query) + query
+        return hidden if self.params.attention_steps else query

@@ -1,0 +1,146 @@
+"""ALPaCA: Bayesian linear regression on learned features.
+
+A network gives features, a Gaussian prior over the last linear layer is learned with it, and adaptation is the exact
+posterior; trained by the predictive likelihood of the queries given contexts of random size.
+
+Harrison, Sharma, Pavone: Meta-Learning Priors for Efficient Online Bayesian Regression. WAFR 2018.
+
+Deviations from the paper and its released code:
+1. The hidden layers of the sinusoid network are ReLU; only the features pass a tanh. Queries are as many as declared.
+2. Classification, which the paper lacks, is regression on centred one-hot labels. Classes are exchangeable: prior mean
+   zero, one precision for all. `class_loss: softmax` takes the cross-entropy of the predictive mean in units of its
+   standard deviation, times a learned scale; `gaussian` is the paper's likelihood. The context is the whole support.
+3. On images a learned linear map brings the features to `width` dimensions, the size of the posterior.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from algos.base import EmbeddingLearner, Params, TaskSpec, hyper
+from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.layers import Linear, Statistics
+from tasks.episodes import Episodes
+
+JITTER = 1e-6
+
+Posterior = tuple[Tensor, Tensor]
+"""Mean of the last layer `[B, D, K]` and Cholesky factor of its precision `[B, D, D]`."""
+
+
+def posterior(features: Tensor, target: Tensor, prior_mean: Tensor, prior_precision: Tensor) -> Posterior:
+    """Features `[B, S, D]`, targets `[B, S, K]`, prior `[D, K]` and `[D, D]` -> the exact posterior.
+
+    precision = Phi'Phi + L0, mean = precision^-1 (Phi'Y + L0 K0), in units of the noise. No example: the prior.
+    """
+    across = features.transpose(1, 2)
+    factor = torch.linalg.cholesky(across @ features + prior_precision)
+    return torch.cholesky_solve(across @ target + prior_precision @ prior_mean, factor), factor
+
+
+def predictive(phi: Posterior, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean `[B, Q, K]`, and variance `[B, Q, 1]` in units of the noise: 1 + phi' precision^-1 phi."""
+    mean, factor = phi
+    whitened = torch.linalg.solve_triangular(factor, features.transpose(1, 2), upper=False)
+    return features @ mean, 1 + whitened.square().sum(1).unsqueeze(-1)
+
+
+def gaussian_nll(mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
+    """Mean negative log-density of targets `[B, Q, K]`, a query's K outputs together, under N(mean, variance * I)."""
+    per_output = torch.log(2 * math.pi * variance) + (target - mean).square() / variance
+    return per_output.sum(-1).mean() / 2
+
+
+class Features(nn.Module):
+    """Backbone, linear map to `width` dimensions, tanh."""
+
+    def __init__(self, backbone: nn.Module, width: int):
+        super().__init__()
+        self.backbone, self.projection, self.features = backbone, Linear(backbone.features, width), width
+
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        return torch.tanh(self.projection(self.backbone(x, statistics)))
+
+
+class ALPaCA(EmbeddingLearner):
+    title = "ALPaCA"
+    family = "optimization-based"
+    citation = "Harrison et al. 2018"
+    tasks = ("classification", "regression")
+    presets = {
+        "omniglot": dict(train_way=20, meta_batch=2, schedule="halve", halve_every=2_000),
+        "miniimagenet": dict(train_query=10),
+        "sinusoid": dict(
+            backbone="mlp", hidden=128, width=32, meta_batch=10, train_shot=10, train_query=20, steps=3_000,
+            schedule="constant", clip_norm=0.0,
+        ),
+    }  # fmt: skip
+
+    @dataclass(frozen=True)
+    class Params(Params):
+        meta_batch: int = hyper(4, "tasks per meta-update")
+        backbone: str = hyper("conv4", "network under the features", BACKBONES)
+        hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
+        width: int = hyper(64, "features of the Bayesian layer")
+        noise: float = hyper(0.02, "variance of the observation noise")
+        class_loss: str = hyper("softmax", "outer loss of classification", ("softmax", "gaussian"))
+
+    def __init__(self, spec: TaskSpec, params: Params):
+        super().__init__(spec, params)
+        self.regression = spec.kind == "regression"
+        self.encoder = Features(build_backbone(params.backbone, params.hidden, spec), params.width)
+        self.prior_root = nn.Parameter(torch.eye(params.width))
+        if self.regression:
+            self.prior_mean = nn.Parameter(nn.init.xavier_normal_(torch.empty(params.width, spec.way)))
+        else:
+            self.scale = nn.Parameter(torch.ones(()))
+
+    def prior(self, outputs: int) -> tuple[Tensor, Tensor]:
+        """Mean `[D, K]` and precision `[D, D]` (in units of the noise) of the last layer."""
+        root = self.prior_root
+        mean = self.prior_mean if self.regression else root.new_zeros(len(root), outputs)
+        return mean, root @ root.T + JITTER * torch.eye(len(root), dtype=root.dtype, device=root.device)
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Posterior:
+        return posterior(features, self._targets(support_y, way, features), *self.prior(way))
+
+    def _targets(self, labels: Tensor, way: int, like: Tensor) -> Tensor:
+        return labels if self.regression else F.one_hot(labels, way).to(like.dtype) - 1 / way
+
+    def score(self, phi: Posterior, features: Tensor) -> Tensor:
+        """Regression: the predictive mean. Classification: logits."""
+        mean, variance = predictive(phi, features)
+        return mean if self.regression else self.scale * mean / (self.params.noise * variance).sqrt()
+
+    def distribution(self, phi: Posterior, query_x: Tensor) -> tuple[Tensor, Tensor]:
+        """Predictive mean `[B, Q, K]` and variance `[B, Q, 1]` of the observations, for an adapted learner in eval mode."""
+        mean, variance = predictive(phi, self.embed(query_x))
+        return mean, self.params.noise * variance
+
+    def outer_loss(self, episodes: Episodes) -> Tensor:
+        if not self.regression and self.params.class_loss == "softmax":
+            return super().outer_loss(episodes)
+        features = self._embed_together(torch.cat([episodes.support_x, episodes.query_x], dim=1))
+        shot = episodes.support_x.shape[1]
+        support, query = features[:, :shot], features[:, shot:]
+        target = self._targets(episodes.support_y, episodes.way, features)
+        if (
+            self.regression
+        ):  # each task sees 0 to all of its examples: a row of zeros tells the posterior nothing
+            seen = self._context(support)
+            support, target = support * seen, target * seen
+        phi = posterior(support, target, *self.prior(target.shape[-1]))
+        mean, variance = predictive(phi, query)
+        return gaussian_nll(
+            mean, self.params.noise * variance, self._targets(episodes.query_y, episodes.way, features)
+        )
+
+    @staticmethod
+    def _context(support: Tensor) -> Tensor:
+        """`[B, S, 1]`: one for the first n examples, n uniform in 0..S for each task."""
+        tasks, shot = support.shape[:2]
+        size = torch.randint(shot + 1, (tasks, 1, 1), device=support.device)
+        return (torch.arange(shot, device=support.device).view(1, -1, 1) < size).to(support.dtype)
