@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from algos.metric.matching import Matching
 from algos.metric.matching_fce import MatchingFCE
-from algos.metric.protonet import class_means
+from algos.nets.prototypes import class_means
 from tests import planted
 
 LABELS = torch.tensor([[1, 0, 2, 0, 1, 2], [0, 0, 1, 1, 2, 2]])

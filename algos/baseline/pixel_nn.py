@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import EmbeddingLearner, HyperParameters, TaskSpec, hyper
+from algos.nets.prototypes import class_means
 
 
 class PixelNN(EmbeddingLearner):
@@ -35,7 +36,7 @@ class PixelNN(EmbeddingLearner):
         one_hot = F.one_hot(support_y, way).to(features.dtype)
         if self.params.rule == "nearest":
             return features, one_hot
-        means = (one_hot / one_hot.sum(1, keepdim=True)).transpose(1, 2) @ features
+        means = class_means(features, support_y, way)
         return means, torch.eye(way, dtype=features.dtype, device=features.device).expand(
             len(features), way, way
         )

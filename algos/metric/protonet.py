@@ -11,17 +11,11 @@ Deviations from the paper:
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import EmbeddingLearner, Params, TaskSpec, hyper
 from algos.nets.backbones import BACKBONES, build_backbone
-
-
-def class_means(features: Tensor, labels: Tensor, way: int) -> Tensor:
-    """Mean feature of each class: `[B, S, D]`, `[B, S]` -> `[B, way, D]` (eq. 1)."""
-    one_hot = F.one_hot(labels, way).to(features.dtype)
-    return (one_hot / one_hot.sum(1, keepdim=True)).transpose(1, 2) @ features
+from algos.nets.prototypes import class_means
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
