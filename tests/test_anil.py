@@ -9,13 +9,7 @@ from algos.optimization import maml
 from algos.optimization.anil import ANIL, head_gradient
 from tests import planted
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 @pytest.mark.parametrize("regression", [False, True])

@@ -14,12 +14,7 @@ from algos.optimization.maml import MAML
 from tasks.episodes import Episodes
 from tests import planted
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def learner(kind=MAML, **values):

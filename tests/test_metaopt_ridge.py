@@ -9,13 +9,7 @@ from sklearn.linear_model import Ridge
 from algos.optimization.metaopt_ridge import MetaOptRidge, ridge, smoothed_cross_entropy
 from tests import planted
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def learner(**values) -> MetaOptRidge:

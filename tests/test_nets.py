@@ -12,13 +12,7 @@ from algos.nets.resnet12 import ResNet12, drop_block
 from algos.nets.set_encoders import SET_ENCODERS, build_set_encoder
 from algos.nets.temporal import TCBlock
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def plain_block(x, weight, gamma, beta, stride=1, padding=1, pool=2):

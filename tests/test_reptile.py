@@ -14,13 +14,7 @@ from bench.train import learning_rate
 from tasks.episodes import Episodes
 from tests import planted
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def regressor(**values) -> Reptile:

@@ -14,13 +14,7 @@ from algos.nets.snail_resnet import SnailResNet
 from algos.nets.temporal import CausalAttention, DenseBlock, TCBlock
 from tests import planted
 
-
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def learner(way=planted.WAY, shot=planted.SHOT, **values):

@@ -13,12 +13,7 @@ from tests import planted
 COST = 0.1
 
 
-@pytest.fixture(autouse=True)
-def double():
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def support(way, shot, tasks=2, dimensions=16):
