@@ -67,6 +67,7 @@ class ANIL(EmbeddingLearner):
             raise ValueError("hyper-parameter test_head: 'nil' needs classes; use 'adapted' for regression")
         self.encoder = build_backbone(params.backbone, params.hidden, spec)
         self.head = Linear(self.encoder.features, 1 if params.head_init == "shared" else spec.way)
+        self.test_steps = params.test_steps
 
     @property
     def nil(self) -> bool:
@@ -78,7 +79,7 @@ class ANIL(EmbeddingLearner):
         if self.nil:
             return F.normalize(features, dim=-1), target
         inputs, weight = self._with_bias(features), self._start(len(features), way)
-        for _ in range(self.params.inner_steps if self.training else self.params.test_steps):
+        for _ in range(self.params.inner_steps if self.training else self.test_steps):
             gradient = head_gradient(inputs, weight, target, self.regression)
             weight = weight - self.params.inner_rate * gradient
         return weight
