@@ -96,6 +96,10 @@ class MetaLearner(nn.Module):
     modes: ClassVar[tuple[str, ...]] = ("inductive", "transductive")
     """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
     paper_mode: ClassVar[str] = "inductive"
+    any_way: bool = True
+    """May a test task have another number of classes than the learner was built for?"""
+    test_steps: int | None = None
+    """Steps of the inner loop at test, where there is one: may be set to score after more or fewer of them."""
 
     def __init__(self, spec: TaskSpec, params: HyperParameters):
         super().__init__()

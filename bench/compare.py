@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench import results, stats
-from bench.results import CONDITION_COLUMNS, ResultError, RunResult
+from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult
 
 Setting = tuple[str, int, int]  # dataset, way, shot
 SETTING_COLUMNS = ["dataset", "way", "shot"]
@@ -167,12 +167,18 @@ def _pair_rows(setting: Setting, a: tuple, b: tuple) -> list[dict]:
     return rows
 
 
+def _as_trained(cells: pd.DataFrame) -> pd.Series:
+    """Test tasks like those of meta-training (shifted or not), by the learner's own number of steps."""
+    same = cells["test_way"].eq(cells["way"]) & cells["test_shot"].eq(cells["shot"])
+    return same & cells["test_tasks"].eq(STANDARD) & cells["test_steps"].eq(-1)
+
+
 def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Average ranks in paper mode; a block is a task of a data set (clean) or a task under one shift (shifted).
 
     Algorithms without a value in every block are left out: a rank among fewer is not comparable.
     """
-    paper = cells[cells["paper_mode"].astype(bool)]
+    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells)]
     paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
     names = sorted(paper["dataset"].unique())
     rows = []

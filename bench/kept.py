@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench import results
-from bench.results import CONDITION_COLUMNS, ResultError, RunResult
+from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult
 from bench.stats import episode_interval
 from bench.study import results_root
 
@@ -42,7 +42,8 @@ def load_reference(root: Path | None = None) -> pd.DataFrame:
 def own_task(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows tested without a shift on the task that was trained for, by the algorithm's own number of steps."""
     own = (
-        (frame["test_way"] == frame["way"])
+        (frame["test_tasks"] == STANDARD)
+        & (frame["test_way"] == frame["way"])
         & (frame["test_shot"] == frame["shot"])
         & (frame["test_steps"] == -1)
     )
@@ -73,6 +74,7 @@ def keep(folder: Path) -> Path:
         "shift",
         "scope",
         "severity",
+        "test_tasks",
         "test_way",
         "test_shot",
         "test_steps",
@@ -131,7 +133,7 @@ def reference_rows(result: RunResult) -> pd.DataFrame:
         for condition, part in result.episodes().groupby(CONDITION_COLUMNS, sort=True)
     ]
     if not rows:
-        clean = ("none", 0, 0.0, "clean", record["paper_mode"], record["way"], record["shot"], -1)
+        clean = ("none", 0, 0.0, "clean", record["paper_mode"], STANDARD, record["way"], record["shot"], -1)
         rows = [dict(zip(CONDITION_COLUMNS, clean, strict=True))]
     frame = pd.DataFrame(rows).assign(**constant)
     tested = record["paper_mode"] if record["paper_mode"] in set(frame["mode"]) else frame["mode"].min()

@@ -16,13 +16,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-CONDITION_COLUMNS = ["shift", "severity", "value", "scope", "mode", "test_way", "test_shot", "test_steps"]
+CONDITION_COLUMNS = [
+    *["shift", "severity", "value", "scope", "mode"],
+    *["test_tasks", "test_way", "test_shot", "test_steps"],
+]
+STANDARD = "standard"
+"""test_tasks of tasks drawn from the classes and ranges of meta-test, as opposed to one alphabet or other data."""
 EPISODE_COLUMNS = {
     "shift": "str",
     "severity": "int16",
     "value": "float64",
     "scope": "str",
     "mode": "str",
+    "test_tasks": "str",
     "test_way": "int16",
     "test_shot": "int16",
     "test_steps": "int16",

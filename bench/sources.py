@@ -3,34 +3,17 @@
 A source gives the training sampler, the frozen episodes, and the scores of a learner on them, clean and shifted.
 """
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from algos.base import MetaLearner, TaskSpec
-from bench.evaluate import Embedder, Scores, evaluate_images, evaluate_points
-from tasks import dataset, shifts
+from bench.evaluate import Scores, evaluate_images, evaluate_points
+from tasks import dataset
 from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes
 from tasks.seeds import torch_generator
-from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes, SinusoidSampler
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One setting of a meta-test. scope: what is shifted (`clean`: nothing; the whole `task`; the `query` only).
-
-    value: strength in the shift's own unit.
-    """
-
-    shift: str = "none"
-    severity: int = 0
-    value: float = 0.0
-    scope: str = "clean"
-    mode: str = "inductive"
+from tasks.sinusoid import SinusoidEpisodes, SinusoidSampler
 
 
 class ImageSource:
@@ -73,36 +56,23 @@ class ImageSource:
     def score(self, learner: MetaLearner, part: str, episodes: FrozenEpisodes, mode: str) -> Scores:
         return evaluate_images(learner, episodes, self.part(part), self.part(part), mode)
 
-    def conditions(
-        self, learner: MetaLearner, frozen: FrozenEpisodes, spec: dict[str, Any]
-    ) -> Iterator[tuple[Condition, Scores]]:
-        """Score under every condition of a test specification; each shifted image is made once."""
-        clean, kind = self.part("test"), self.data.meta["kind"]
-        modes = [mode for mode in spec["modes"] if mode in learner.modes]
-        embed = Embedder(learner)  # scopes share the shifted queries, shifts share the clean support
-        for mode in modes:
-            yield Condition(mode=mode), evaluate_images(learner, frozen, clean, clean, mode, embed)
-        fewer, scopes = frozen.head(spec["shifts"]["episodes"]), spec["shifts"]["scopes"]
-        for shift, severities in spec["shifts"]["severities"].items():
-            applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
-            for severity in severities if applies else ():
-                value = shifts.strength(shift, severity, kind)
-                moved = shifted_split(clean, fewer, shift, value)
-                for scope, mode in itertools.product(scopes, modes):
-                    support = moved if scope == "task" else clean
-                    scores = evaluate_images(learner, fewer, support, moved, mode, embed)
-                    yield Condition(shift, severity, value, scope, mode), scores
+    @property
+    def alphabets(self) -> list[str]:
+        """Alphabet and rotation of each meta-test class."""
+        part = self.part("test")
+        return [f"{name} {c // len(part.base_classes)}" for c, name in enumerate(part.groups)]
 
+    @property
+    def largest_alphabet(self) -> int:
+        """Classes of the largest alphabet of meta-test; 0 where the data set has no alphabets."""
+        return max(Counter(self.alphabets).values()) if len(set(self.part("test").groups)) > 1 else 0
 
-def shifted_split(
-    clean: dataset.ImageSplit, frozen: FrozenEpisodes, shift: str, value: float
-) -> dataset.ImageSplit:
-    """A copy of the split in which the images that the episodes use are shifted, on the uint8 grid of all data."""
-    used = torch.from_numpy(np.unique(np.concatenate([frozen.support.ravel(), frozen.query.ravel()])))
-    used = used.to(clean.images.device)
-    images = clean.images.clone()
-    images.view(-1, *clean.input_shape)[used] = shifts.shifted(clean, used, shift, value)
-    return dataset.ImageSplit(images, clean.data, clean.part, clean.base_classes, clean.rotations)
+    def within_alphabet(self, tasks: int, way: int, shot: int, query: int, study_seed: int) -> FrozenEpisodes:
+        """Meta-test episodes whose classes share an alphabet (and a rotation)."""
+        classes, per_class = self.part("test").images.shape[:2]
+        axes = (self.name, self.split_name, "test", study_seed)
+        query = min(query, per_class - shot)
+        return FrozenEpisodes.draw(classes, per_class, tasks, way, shot, query, *axes, groups=self.alphabets)
 
 
 class SinusoidSource:
@@ -132,18 +102,6 @@ class SinusoidSource:
 
     def score(self, learner: MetaLearner, part: str, episodes: SinusoidEpisodes, mode: str) -> Scores:
         return evaluate_points(learner, episodes, self.device)
-
-    def conditions(
-        self, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
-    ) -> Iterator[tuple[Condition, Scores]]:
-        """In range, then with each parameter out of range (severity 1: the published range)."""
-        yield Condition(), self.score(learner, "test", frozen, "inductive")
-        tasks, shot, query = spec["shifts"]["episodes"], frozen.shot, frozen.x.shape[1] - frozen.shot
-        for shift, severities in spec["shifts"]["severities"].items():
-            if shift in OUT_OF_RANGE and severities:
-                bounds = OUT_OF_RANGE[shift]
-                moved = self.frozen("test", tasks, 1, shot, query, spec["study_seed"], **{shift: bounds})
-                yield Condition(shift, 1, bounds[1], "task"), self.score(learner, "test", moved, "inductive")
 
 
 def open_source(name: str, split: str | None, device: torch.device) -> ImageSource | SinusoidSource:

@@ -11,6 +11,8 @@ import yaml
 
 import algos
 from tasks import shifts
+from tasks.omniglot import LAKE_DATA
+from tasks.prepare import disk_name
 from tasks.sinusoid import OUT_OF_RANGE
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "study.schema.yaml"
@@ -61,6 +63,7 @@ class Study:
         self.title: str = self.config["title"] or self.name
         self._check_overrides()
         self._check_shifts()
+        self._check_experiments()
 
     @cached_property
     def learners(self) -> dict[str, type[algos.MetaLearner]]:
@@ -97,6 +100,20 @@ class Study:
                 raise ValueError(
                     f"{self.origin}: shifts.severities: no shift {name!r}; known: {', '.join(known)}"
                 )
+
+    def _check_experiments(self) -> None:
+        wanted, data = self.config["experiments"], self.config["datasets"]
+        for name in wanted["other_data"]:
+            try:
+                disk_name(name)
+            except ValueError as error:
+                raise ValueError(f"{self.origin}: experiments.other_data: {error}") from error
+        name, split = LAKE_DATA
+        if wanted["lake_runs"] and data.get(name, {}).get("split") != split:
+            raise ValueError(
+                f"{self.origin}: experiments.lake_runs: other splits train on the characters of Lake's runs; "
+                f"give data set {name} `split: {split}` or leave the key out"
+            )
 
     def runs(self) -> list[Run]:
         """Every run of the study, leaving out what an algorithm cannot do (regression, mostly)."""
@@ -199,4 +216,5 @@ def test_spec(study: Study, run: Run) -> dict[str, Any]:
         "study_seed": study.config["seed"],
         **study.config["test"],
         "shifts": study.config["shifts"],
+        "experiments": study.config["experiments"],
     }

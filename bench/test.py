@@ -4,7 +4,9 @@
 """
 
 import argparse
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -15,8 +17,10 @@ import torch
 
 from algos.base import MetaLearner
 from bench import devices, results
+from bench.conditions import Condition, Result, image_conditions, point_conditions
 from bench.evaluate import Scores
-from bench.sources import Condition, open_source
+from bench.experiments import other_tasks
+from bench.sources import SinusoidSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
 
@@ -49,9 +53,11 @@ def test(study: Study, run: Run) -> None:
     learner = build_learner(study, run, source)
     learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
     learner.to(device).eval()
-    rows = []
+    rows, digests = [], {f"{run.way}way_{run.shot}shot": frozen.digest}
     if record["status"] != "diverged":
-        rows = [_frame(c, frozen, scores) for c, scores in source.conditions(learner, frozen, spec)]
+        for condition, digest, scores in measured(learner, source, frozen, spec):
+            rows.append(_frame(condition, scores))
+            digests.setdefault(_task(condition), digest)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
     results.write_test(
@@ -59,7 +65,7 @@ def test(study: Study, run: Run) -> None:
         {
             "seconds": time.perf_counter() - clock,
             "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
-            "episodes": {f"{run.way}way_{run.shot}shot": frozen.digest},
+            "episodes": digests,
             "conditions": len(rows),
             "peak_memory_mb": devices.peak_memory_mb(device),
             "provenance": devices.provenance(device, started),
@@ -67,18 +73,23 @@ def test(study: Study, run: Run) -> None:
     )
 
 
-def _frame(condition: Condition, frozen: Any, scores: Scores) -> pd.DataFrame:
+def measured(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> Iterator[Result]:
+    """Everything a study asks for: the tasks trained for, clean and shifted, and other tasks."""
+    if isinstance(source, SinusoidSource):
+        return point_conditions(source, learner, frozen, spec)
+    known = image_conditions(source, learner, frozen, spec)
+    return itertools.chain(known, other_tasks(learner, source, frozen, spec))
+
+
+def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
     episodes = len(next(iter(scores.values())))
-    return pd.DataFrame(
-        {
-            **asdict(condition),
-            "test_way": frozen.way,
-            "test_shot": frozen.shot,
-            "test_steps": -1,
-            "episode": np.arange(episodes),
-            **scores,
-        }
-    )
+    return pd.DataFrame({**asdict(condition), "episode": np.arange(episodes), **scores})
+
+
+def _task(condition: Condition) -> str:
+    """Name of the frozen episodes of a condition; those of fewer episodes are the first of the same."""
+    task = f"{condition.test_way}way_{condition.test_shot}shot"
+    return task if condition.test_tasks == results.STANDARD else f"{condition.test_tasks}_{task}"
 
 
 def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 20) -> float:

@@ -88,21 +88,36 @@ class FrozenEpisodes:
 
     @classmethod
     def draw(
-        cls, classes: int, per_class: int, tasks: int, way: int, shot: int, query: int, *axes: str | int
+        cls,
+        classes: int,
+        per_class: int,
+        tasks: int,
+        way: int,
+        shot: int,
+        query: int,
+        *axes: str | int,
+        groups: list[str] | None = None,
     ) -> "FrozenEpisodes":
-        """A pure function of its arguments; episode t does not depend on how many follow it."""
+        """A pure function of its arguments; episode t does not depend on how many follow it.
+
+        groups: group of each class; the classes of an episode are then of one group, each group that is large enough
+        being equally likely.
+        """
         if way > classes or shot + query > per_class:
             raise ValueError(
                 f"{way}-way {shot}-shot episodes with {query} queries per class need {way} classes of {shot + query} "
                 f"images; this part has {classes} of {per_class}: lower way, shot or query"
             )
-        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes)
-        rows = [cls._draw_one(generator, classes, per_class, way, shot, query) for _ in range(tasks)]
+        pools = [np.arange(classes)] if groups is None else _pools(groups, way)
+        within = ("within groups",) if groups is not None else ()
+        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *within)
+        rows = [cls._draw_one(generator, pools, per_class, way, shot, query) for _ in range(tasks)]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)), way, shot)
 
     @staticmethod
-    def _draw_one(generator, classes, per_class, way, shot, query):
-        chosen = generator.permutation(classes)[:way]
+    def _draw_one(generator, pools, per_class, way, shot, query):
+        pool = pools[generator.integers(len(pools))] if len(pools) > 1 else pools[0]
+        chosen = generator.permutation(pool)[:way]
         images = np.stack([generator.permutation(per_class)[: shot + query] for _ in chosen])
         flat = chosen[:, None] * per_class + images
         support, query_order = generator.permutation(way * shot), generator.permutation(way * query)
@@ -143,3 +158,12 @@ class FrozenEpisodes:
             for array in (self.support, self.support_y, self.query, self.query_y)
         )
         return Episodes(split.gather(support), support_y, split.gather(query), query_y, self.way)
+
+
+def _pools(groups: list[str], way: int) -> list[np.ndarray]:
+    """The classes of each group with at least `way` of them. ValueError when there is no such group."""
+    names, counts = np.unique(groups, return_counts=True)
+    large = names[counts >= way]
+    if not len(large):
+        raise ValueError(f"no group has {way} classes (the largest has {counts.max()}): lower way")
+    return [np.flatnonzero(np.array(groups) == name) for name in large]

@@ -32,6 +32,8 @@ NOTES = [
 ]
 
 Drawings = dict[str, np.ndarray]  # file name -> bool [105, 105], ink = True
+LAKE_DATA = ("omniglot", "lake")
+"""Data set and split under which the characters of Lake's runs are not seen in meta-training."""
 
 
 @dataclass(frozen=True, eq=False)

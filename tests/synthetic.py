@@ -241,6 +241,7 @@ def _condition(study: dict, key: tuple, kind: str, condition: tuple, count: int)
             "value": 0.1 * severity,
             "scope": scope,
             "mode": mode,
+            "test_tasks": "standard",
             "test_way": way,
             "test_shot": shot,
             "test_steps": -1,

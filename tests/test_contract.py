@@ -66,6 +66,17 @@ def test_shapes(name, transductive):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_learner_does_another_way_or_says_that_it_cannot(name):
+    learner = planted.small(algos.load(name))
+    tasks = planted.sampler("wider").sample(2, planted.WAY + 1, planted.SHOT, 2)
+    if learner.any_way:
+        assert planted.predictions(learner, tasks).shape == (2, 2 * (planted.WAY + 1), planted.WAY + 1)
+    else:
+        with pytest.raises(ValueError, match=f"cannot do {planted.WAY + 1}-way tasks"):
+            planted.predictions(learner, tasks)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_inductive_predictions_do_not_see_other_queries(name):
     learner = planted.small(algos.load(name)).double()
     planted.trained(learner.float(), 2)

@@ -14,7 +14,11 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy.spatial import cKDTree
 
+import algos
 from bench.__main__ import main as bench
+from bench.evaluate import evaluate_images
+from bench.experiments import lake_episodes
+from bench.sources import open_source
 from tasks import download, omniglot, prepare
 from tasks.archives import DataError
 from tasks.card import Built, duplicates, make_card, to_markdown
@@ -241,6 +245,19 @@ def test_omniglot_pixels_are_as_hard_as_reported(real, way, shot, l2, cosine):
 def centred_points(ink: np.ndarray) -> np.ndarray:
     points = np.argwhere(ink).astype(float)
     return points - points.mean(axis=0)
+
+
+def test_lakes_runs_as_episodes(real):
+    """Raw pixels: far above chance, far below people (95.5 %)."""
+    source = open_source("omniglot", "lake", torch.device("cpu"))
+    episodes, split = lake_episodes(source.part("test"))
+    assert (len(episodes), episodes.way, episodes.shot) == (20, 20, 1)
+    images, runs = split.gather(torch.from_numpy(episodes.query[3])), omniglot.lake_runs()
+    torch.testing.assert_close(images[:, 0], torch.from_numpy(runs.test[3]) / 255)
+    pixel_nn = algos.load("pixel_nn")
+    learner = pixel_nn(source.spec(20, 1), pixel_nn.Params()).eval()
+    scores = evaluate_images(learner, episodes, split, split, "inductive")
+    assert 0.15 < scores["accuracy"].mean() < 0.4
 
 
 def test_lake_runs_give_the_published_baseline(real, monkeypatch, tmp_path):

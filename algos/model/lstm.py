@@ -30,6 +30,7 @@ class LSTM(EmbeddingLearner):
     family = "model-based"
     citation = "Hochreiter et al. 2001; Santoro et al. 2016"
     tasks = ("classification", "regression")
+    any_way = False
     presets = {
         "sinusoid": dict(
             backbone="mlp", hidden=64, encoder="mean", head="context", meta_batch=32, train_query=20

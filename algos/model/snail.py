@@ -31,6 +31,7 @@ class SNAIL(EmbeddingLearner):
     family = "model-based"
     citation = "Mishra et al. 2018"
     tasks = ("classification", "regression")
+    any_way = False
     presets = {
         "omniglot": dict(backbone="conv4", hidden=64, embedding=64, width=128, train_query=5),
         "miniimagenet": dict(backbone="snail_resnet", hidden=64, embedding=384, width=128, steps=60_000),

@@ -66,6 +66,7 @@ class ANIL(EmbeddingLearner):
         if self.regression and params.test_head == "nil":
             raise ValueError("hyper-parameter test_head: 'nil' needs classes; use 'adapted' for regression")
         self.encoder = build_backbone(params.backbone, params.hidden, spec)
+        self.any_way = params.head_init == "shared"
         self.head = Linear(self.encoder.features, 1 if params.head_init == "shared" else spec.way)
 
     @property
@@ -84,7 +85,7 @@ class ANIL(EmbeddingLearner):
         return weight
 
     def _start(self, tasks: int, way: int) -> Tensor:
-        if self.params.head_init == "free" and way != self.spec.way:
+        if way != self.spec.way and not self.any_way:
             raise ValueError(
                 f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks; "
                 "head_init 'shared' can"

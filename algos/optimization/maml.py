@@ -47,6 +47,7 @@ class MAML(MetaLearner):
     tasks = ("classification", "regression")
     paper_mode = "transductive"
     first_order = False
+    any_way = False
     presets = {
         "omniglot": dict(backbone="conv4_stride", steps=60_000, schedule="constant", clip_norm=0.0),
         "omniglot 1shot": dict(train_query=1),
@@ -77,11 +78,12 @@ class MAML(MetaLearner):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
+        self.test_steps = params.test_steps
         self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
 
     @property
     def steps(self) -> int:
-        return self.params.inner_steps if self.training else self.params.test_steps
+        return self.params.inner_steps if self.training else self.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
         """Weights after gradient descent on the support loss (each with a leading B), and the support inputs."""

@@ -55,6 +55,7 @@ class Reptile(MetaLearner):
     citation = "Nichol et al. 2018"
     tasks = ("classification", "regression")
     paper_mode = "transductive"
+    any_way = False
     presets = {
         "omniglot": dict(train_shot=10, steps=100_000, test_batch=5),
         "omniglot 20way": dict(

@@ -24,7 +24,10 @@ from tasks.prepare import disk_name
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
-PREPARED = {disk_name(run.dataset): run.dataset for run in RUNS.values() if run.kind == "classification"}
+TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
+PREPARED = {
+    disk_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
+}
 
 RESULTS = f"{results_root()}/{STUDY.name}"
 REPORTS = f"{reports_root()}/{STUDY.name}"
@@ -75,7 +78,13 @@ def job_code(verb, run):
 def prepared(wildcards):
     """The data set of a run; generated regression tasks have none."""
     run = RUNS[wildcards.run]
-    return META.format(dataset=disk_name(run.dataset)) if run.kind == "classification" else []
+    return [META.format(dataset=disk_name(run.dataset))] if run.kind == "classification" else []
+
+
+def tested(wildcards):
+    """The data sets of a meta-test: that of the run, and those it is tested on besides."""
+    others = STUDY.config["experiments"]["other_data"] if prepared(wildcards) else []
+    return sorted({*prepared(wildcards), *(META.format(dataset=disk_name(name)) for name in others)})
 
 
 def generator(wildcards):

@@ -1,7 +1,7 @@
 rule test:
     """Meta-test one trained run under every condition of the study, on the study's frozen episodes."""
     input:
-        data=prepared,
+        data=tested,
         model=rules.train.output.model,
         record=rules.train.output.record,
         code=lambda wildcards: job_code("test", wildcards.run),

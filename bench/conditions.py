@@ -1,0 +1,101 @@
+"""The conditions of a meta-test on the tasks that were trained for: clean, and under every shift of the study."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from algos.base import MetaLearner
+from bench.evaluate import Embedder, Scores, evaluate_images
+from bench.results import STANDARD
+from bench.sources import ImageSource, SinusoidSource
+from tasks import dataset, shifts
+from tasks.episodes import FrozenEpisodes
+from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One setting of a meta-test. scope: what is shifted (`clean`: nothing; the whole `task`; the `query` only).
+
+    value: strength in the shift's own unit. test_tasks: `standard`, within one `alphabet`, the `lake` runs, or another
+    data set by name. test_steps: gradient steps at test, -1 = the learner's own.
+    """
+
+    test_way: int
+    test_shot: int
+    mode: str = "inductive"
+    shift: str = "none"
+    severity: int = 0
+    value: float = 0.0
+    scope: str = "clean"
+    test_tasks: str = STANDARD
+    test_steps: int = -1
+
+
+Result = tuple[Condition, str, Scores]
+"""A condition, the digest of its frozen episodes, and what was measured."""
+
+
+def image_conditions(
+    source: ImageSource, learner: MetaLearner, frozen: FrozenEpisodes, spec: dict[str, Any]
+) -> Iterator[Result]:
+    """Score under every condition of a test specification: clean, then shifted."""
+    modes = [mode for mode in spec["modes"] if mode in learner.modes]
+    clean, embed = source.part("test"), Embedder(learner)
+    for mode in modes:
+        scores = evaluate_images(learner, frozen, clean, clean, mode, embed)
+        yield Condition(frozen.way, frozen.shot, mode), frozen.digest, scores
+    yield from _shifted(source, learner, frozen, spec, modes, embed)
+
+
+def _shifted(
+    source: ImageSource,
+    learner: MetaLearner,
+    frozen: FrozenEpisodes,
+    spec: dict[str, Any],
+    modes: list[str],
+    embed: Embedder,
+) -> Iterator[Result]:
+    """Each shifted image is made once; scopes share the shifted queries, shifts share the clean support."""
+    clean, kind = source.part("test"), source.data.meta["kind"]
+    fewer, scopes = frozen.head(spec["shifts"]["episodes"]), spec["shifts"]["scopes"]
+    for shift, severities in spec["shifts"]["severities"].items():
+        applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
+        for severity in severities if applies else ():
+            value = shifts.strength(shift, severity, kind)
+            moved = shifted_split(clean, fewer, shift, value)
+            for scope, mode in itertools.product(scopes, modes):
+                support = moved if scope == "task" else clean
+                scores = evaluate_images(learner, fewer, support, moved, mode, embed)
+                condition = Condition(frozen.way, frozen.shot, mode, shift, severity, value, scope)
+                yield condition, fewer.digest, scores
+
+
+def shifted_split(
+    clean: dataset.ImageSplit, frozen: FrozenEpisodes, shift: str, value: float
+) -> dataset.ImageSplit:
+    """A copy of the split in which the images that the episodes use are shifted, on the uint8 grid of all data."""
+    used = torch.from_numpy(np.unique(np.concatenate([frozen.support.ravel(), frozen.query.ravel()])))
+    used = used.to(clean.images.device)
+    images = clean.images.clone()
+    images.view(-1, *clean.input_shape)[used] = shifts.shifted(clean, used, shift, value)
+    return dataset.ImageSplit(images, clean.data, clean.part, clean.base_classes, clean.rotations)
+
+
+def point_conditions(
+    source: SinusoidSource, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
+) -> Iterator[Result]:
+    """In range, then with each parameter out of range (severity 1: the published range)."""
+    own = Condition(1, frozen.shot)
+    yield own, frozen.digest, source.score(learner, "test", frozen, "inductive")
+    tasks, shot, query = spec["shifts"]["episodes"], frozen.shot, frozen.x.shape[1] - frozen.shot
+    for shift, severities in spec["shifts"]["severities"].items():
+        if shift in OUT_OF_RANGE and severities:
+            bounds = OUT_OF_RANGE[shift]
+            moved = source.frozen("test", tasks, 1, shot, query, spec["study_seed"], **{shift: bounds})
+            condition = replace(own, shift=shift, severity=1, value=bounds[1], scope="task")
+            yield condition, moved.digest, source.score(learner, "test", moved, "inductive")

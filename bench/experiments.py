@@ -1,0 +1,75 @@
+"""Test tasks unlike those of meta-training: more shots, other ways, more gradient steps, one alphabet, other data.
+
+Each experiment is switched on by its key under `experiments` of a study (workflow/schemas/study.schema.yaml). All run
+in the reported mode of the learner only, on frozen episodes of their own.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from algos.base import MetaLearner
+from bench.conditions import Condition, Result
+from bench.evaluate import evaluate_images
+from bench.results import STANDARD
+from bench.sources import ImageSource
+from tasks import omniglot
+from tasks.dataset import ImageSplit
+from tasks.episodes import FrozenEpisodes
+
+ALPHABET, LAKE = "alphabet", "lake"
+
+
+def other_tasks(
+    learner: MetaLearner, source: ImageSource, frozen: FrozenEpisodes, spec: dict
+) -> Iterator[Result]:
+    """Scores on tasks other than those trained for; what a learner or a data set cannot do is left out."""
+    mode = learner.paper_mode if learner.paper_mode in spec["modes"] else spec["modes"][0]
+    for tasks, episodes, split in _task_sets(learner, source, frozen, spec):
+        condition = Condition(episodes.way, episodes.shot, mode, test_tasks=tasks)
+        yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)
+    own, fewer, split = learner.test_steps, frozen.head(spec["experiments"]["episodes"]), source.part("test")
+    for steps in spec["experiments"]["steps"] if own is not None else ():
+        learner.test_steps = steps
+        condition = Condition(frozen.way, frozen.shot, mode, test_steps=steps)
+        yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode)
+    learner.test_steps = own
+
+
+def _task_sets(
+    learner: MetaLearner, source: ImageSource, frozen: FrozenEpisodes, spec: dict
+) -> Iterator[tuple[str, FrozenEpisodes, ImageSplit]]:
+    """The sets of test tasks that are switched on: name, episodes, and the images they index."""
+    wanted, part, way, shot = spec["experiments"], source.part("test"), frozen.way, frozen.shot
+    rest = spec["query"], spec["study_seed"]
+    tasks = [(other, shot) for other in wanted["ways"] if other != way and learner.any_way]
+    tasks += [(way, other) for other in wanted["shots"] if other != shot]
+    for task in tasks:
+        yield STANDARD, source.frozen("test", wanted["episodes"], *task, *rest), part
+    if wanted["within_alphabet"] and source.largest_alphabet >= way:
+        yield ALPHABET, source.within_alphabet(wanted["episodes"], way, shot, *rest), part
+    if (
+        wanted["lake_runs"]
+        and (source.name, source.split_name) == omniglot.LAKE_DATA
+        and (learner.any_way or way == 20)
+    ):
+        yield LAKE, *lake_episodes(part)
+    for name in wanted["other_data"]:
+        other = ImageSource(name, None, source.device)
+        if name != source.name and other.spec(way, shot).input_shape == learner.spec.input_shape:
+            yield name, other.frozen("test", wanted["episodes"], way, shot, *rest), other.part("test")
+
+
+def lake_episodes(part: ImageSplit) -> tuple[FrozenEpisodes, ImageSplit]:
+    """Lake's 20 within-alphabet 20-way one-shot runs as frozen episodes, and the split that holds their drawings."""
+    runs = omniglot.lake_runs()
+    drawings = np.concatenate([runs.train, runs.test], axis=1)  # a "class" of 40 drawings for each run
+    images = torch.from_numpy(drawings).unsqueeze(2).to(part.images.device)
+    count, items = runs.labels.shape
+    first = 2 * items * np.arange(count)[:, None]
+    support_y = np.tile(np.arange(items), (count, 1))
+    episodes = FrozenEpisodes(
+        first + np.arange(items), support_y, first + items + np.arange(items), runs.labels, items, 1
+    )
+    return episodes, ImageSplit(images, part.data, "lake", [], 1)

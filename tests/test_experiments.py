@@ -1,0 +1,87 @@
+"""Test tasks unlike those of meta-training: what each experiment draws, and who takes part."""
+
+import numpy as np
+import pytest
+import torch
+
+import algos
+from bench.experiments import other_tasks
+from bench.sources import open_source
+from bench.study import Study
+from tasks.dataset import write_prepared
+from tasks.episodes import FrozenEpisodes
+from tests import planted
+
+OFF = {
+    "episodes": 6,
+    "ways": [],
+    "shots": [],
+    "steps": [],
+    "within_alphabet": False,
+    "lake_runs": False,
+    "other_data": [],
+}
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    write_prepared("planted", planted.pictures(), planted.meta(), root=tmp_path / "prepared")
+    return open_source("planted", None, torch.device("cpu"))
+
+
+def run(source, name, frozen_way=planted.WAY, learner=None, **wanted):
+    """Conditions of a learner in order, with their scores."""
+    learner = learner or planted.small(algos.load(name)).eval()
+    frozen = source.frozen("test", 10, frozen_way, planted.SHOT, 4, 0)
+    spec = {"modes": ["inductive"], "query": 4, "study_seed": 0, "experiments": OFF | wanted}
+    return [
+        (condition, digest, scores)
+        for condition, digest, scores in other_tasks(learner, source, frozen, spec)
+    ]
+
+
+def test_nothing_is_tested_unless_it_is_switched_on(source):
+    assert run(source, "protonet") == []
+
+
+def test_other_ways_and_shots_are_drawn_and_own_ones_are_not_repeated(source):
+    found = run(source, "protonet", ways=[2, planted.WAY], shots=[planted.SHOT, 3])
+    assert [(c.test_way, c.test_shot) for c, _, _ in found] == [(2, planted.SHOT), (planted.WAY, 3)]
+    assert len({digest for _, digest, _ in found}) == 2
+    assert all(scores["accuracy"].shape == (6,) for _, _, scores in found)
+
+
+def test_a_head_of_fixed_size_sits_out_other_ways(source):
+    assert run(source, "maml", ways=[2]) == []
+    assert len(run(source, "maml", shots=[3])) == 1
+
+
+def test_more_gradient_steps_change_the_answer_and_leave_the_learner_as_it_was(source):
+    learner = planted.small(algos.load("maml")).eval()
+    own = learner.test_steps
+    found = run(source, "maml", learner=learner, steps=[0, 1, 5])
+    assert [c.test_steps for c, _, _ in found] == [0, 1, 5] and learner.test_steps == own
+    losses = [scores["nll"].mean() for _, _, scores in found]
+    assert len(set(losses)) == 3
+    assert run(source, "protonet", steps=[0, 1]) == [], "protonet has no inner loop"
+
+
+def test_episodes_within_groups_stay_within_them_and_reach_every_large_one():
+    groups = ["a"] * 5 + ["b"] * 2 + ["c"] * 7
+    frozen = FrozenEpisodes.draw(14, 6, 200, 3, 1, 2, "axis", groups=groups)
+    seen = [{groups[image // 6] for image in row} for row in np.hstack([frozen.support, frozen.query])]
+    assert all(len(names) == 1 for names in seen)
+    assert {name for names in seen for name in names} == {"a", "c"}, "b has too few classes"
+    with pytest.raises(ValueError, match="no group has 8 classes"):
+        FrozenEpisodes.draw(14, 6, 2, 8, 1, 2, "axis", groups=groups)
+
+
+def test_a_study_with_lakes_runs_must_not_train_on_their_characters():
+    study = {"study": "s", "datasets": {"omniglot": {"ways": [20], "shots": [1]}}, "algorithms": ["protonet"]}
+    with pytest.raises(ValueError, match="split: lake"):
+        Study(study | {"experiments": {"lake_runs": True}})
+    study["datasets"]["omniglot"]["split"] = "lake"
+    Study(study | {"experiments": {"lake_runs": True}})
+    with pytest.raises(ValueError, match="other_data: unknown data set 'omniglott'"):
+        Study(study | {"experiments": {"other_data": ["omniglott"]}})
