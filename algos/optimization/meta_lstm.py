@@ -94,6 +94,7 @@ class MetaLSTM(MetaLearner):
     family = "optimization-based"
     citation = "Ravi & Larochelle 2017"
     tasks = ("classification", "regression")
+    any_way = False
     presets = {
         "miniimagenet": dict(meta_batch=1, train_query=15, schedule="constant"),
         "miniimagenet 1shot": dict(inner_steps=12, momentum=0.9, steps=75_000),
@@ -129,7 +130,10 @@ class MetaLSTM(MetaLearner):
         cell = torch.cat([w.flatten() for w in self.net.parameters()])
         theta = cell.expand(len(support_x), -1).flatten()
         state, statistics = self.rule.start(theta), Statistics.batch()
-        for _ in range(self.params.inner_steps if self.training else self.test_steps):
+        steps = self.params.inner_steps if self.training else self.test_steps
+        if not steps:  # nothing is adapted, yet the support says how to normalise
+            functional_call(self.net, self._weights(theta, len(support_x)), (support_x, statistics))
+        for _ in range(steps):
             gradient, losses, latest = self._gradient(theta, support_x, support_y)
             statistics = _blended(statistics, latest, self.params.momentum)
             theta, state = self.rule(theta, gradient, losses.repeat_interleave(len(cell)), state)
