@@ -247,6 +247,7 @@ def _condition(study: dict, key: tuple, kind: str, condition: tuple, count: int)
         "brier": 2 * (1 - expected) * 0.8,
         "confidence": np.clip(expected + 0.03, 0, 1),
         "mse": nan,
+        "coverage": nan,
     }
     if kind == "regression":
         measures = {name: nan for name in measures} | {
