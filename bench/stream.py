@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import algos
-from bench import checkpoint, devices, results
+from bench import checkpoint, devices, results, stream_figure
 from bench.sources import ImageSource
 from bench.study import results_root
 from tasks.seeds import seed_from, torch_generator
@@ -50,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
     training.resume()
     training.loop(args.updates)
     training.write(started, args.test_streams)
+    compared = training.folder.parents[1]
+    stream_figure.figure(stream_figure.collect(compared), args.labels).save(compared)
     return 0
 
 
