@@ -56,7 +56,6 @@ class MetaNet(EmbeddingLearner):
     modes = ("inductive",)
     presets = {
         "omniglot": dict(meta_batch=1, train_query=10, steps=26_000, schedule="constant"),
-        "omniglot 5way": dict(clip_norm=0.2),
         "omniglot 20way": dict(clip_norm=0.05),
         "miniimagenet": dict(
             hidden=32, slow_blocks=3, chunks=10, meta_batch=1, train_query=15, schedule="constant", clip_norm=0.13
@@ -66,6 +65,9 @@ class MetaNet(EmbeddingLearner):
     @dataclass(frozen=True)
     class Params(Params):
         meta_batch: int = hyper(4, "tasks per meta-update")
+        clip_norm: float = hyper(
+            0.2, "largest global norm of the outer gradient (10 for a sum over 50 queries)"
+        )
         hidden: int = hyper(64, "channels of each of five blocks")
         slow_blocks: int = hyper(0, "first blocks without fast weights but with batch norm")
         chunks: int = hyper(5, "pieces of the support that report to the task-level meta-learner")
