@@ -35,21 +35,20 @@ class Scratch(MetaLearner):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
-        self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
-        nn.init.zeros_(self.net.head.weight)
+        self.net = Network(build_backbone(params.backbone, params.hidden, spec), 1)
+        nn.init.zeros_(self.net.head.weight)  # the start of each class, so any number of them will do
+        self.test_steps = params.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
         """Weights trained on the support set (each with a leading B), and the support inputs."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        start = dict(self.net.named_parameters())
+        start |= {name: w.expand(way, *w.shape[1:]) for name, w in start.items() if name.startswith("head.")}
         weights = {
             name: w.detach().expand(len(support_x), *w.shape).clone().requires_grad_()
-            for name, w in self.net.named_parameters()
+            for name, w in start.items()
         }
         optimizer = torch.optim.Adam(weights.values(), lr=self.params.rate)  # elementwise: tasks do not mix
-        for _ in range(self.params.test_steps):
+        for _ in range(self.test_steps):
             with torch.enable_grad():
                 logits = functional_call(self.net, weights, (support_x, Statistics.batch()))
                 loss = F.cross_entropy(logits.flatten(0, 1), support_y.flatten(), reduction="sum")
