@@ -54,4 +54,6 @@ onerror:
         flush=True,
     )
     shell("python -m bench status {STUDY_FILE} || true")
-    shell("python -m bench summarize {STUDY_FILE} && python -m bench report {STUDY_FILE} || true")
+    shell(
+        "python -m bench summarize {STUDY_FILE} && python -m bench claims {STUDY_FILE} && python -m bench report {STUDY_FILE} || true"
+    )

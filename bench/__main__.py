@@ -10,6 +10,7 @@ VERBS = {
     "train": ("bench.train", "meta-train one run of a study"),
     "test": ("bench.test", "meta-test one run over all conditions of its study"),
     "summarize": ("bench.summarize", "tables of a study: cells, comparisons, ranks, runs"),
+    "claims": ("bench.claims", "verdicts of a study on the claims of config/claims.yaml"),
     "report": ("bench.report", "HTML report, figures and tables of a study"),
     "stream": ("bench.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.status", "the state of every run of a study"),

@@ -111,3 +111,55 @@ def missing_table(runs: pd.DataFrame) -> Table:
         first, *rest = [Cell(w, w) for w in words]
         table.rows.append(Row([first, Cell(row.title, row.title, link=link), *rest]))
     return table
+
+
+def claims_table(claims: pd.DataFrame) -> Table:
+    """One row per claim and setting: the verdict, and the effect beside what was predicted of it."""
+    labels = ("Claim", "Setting", "Verdict")
+    columns = [*(Column(c, numeric=False) for c in labels), Column("Effect"), Column("95 % interval")]
+    columns += [Column("Predicted", numeric=False), Column("Source", numeric=False, minor=True)]
+    table = Table("claims", "Claims", columns)
+    for row in claims.itertuples():
+        setting, tested = Setting(row.dataset, int(row.way), int(row.shot)), row.verdict != "untested"
+        verdict = Cell(row.verdict, row.verdict, row.verdict, note="" if tested else row.reason)
+        amounts = [_amount(value, row.metric) for value in (row.effect, row.low, row.high)] if tested else []
+        behind = f"{row.n_seeds:.0f} seeds, {row.n_episodes:.0f} episodes" if tested else ""
+        table.rows.append(
+            Row(
+                [
+                    Cell(row.claim, row.claim, note=row.id),
+                    Cell(setting.label, setting.label),
+                    verdict,
+                    Cell(amounts[0], row.effect, link=f"#{row.figure}", note=behind) if tested else EMPTY,
+                    Cell(f"{amounts[1]} to {amounts[2]}") if tested else EMPTY,
+                    Cell(_prediction(row)),
+                    Cell(row.source, row.source),
+                ]
+            )
+        )
+    return table
+
+
+_COST_UNITS = {"adapt_ms": "time", "tasks_to_reach": "tasks"}
+
+
+def _amount(value: float, metric: str) -> str:
+    """Differences in the metric's unit; of costs, which are compared as log2, the factor."""
+    return (
+        f"×{2**value:.3g}"
+        if metric in _COST_UNITS
+        else number(value, "mse" if metric == "mse" else "accuracy", True)
+    )
+
+
+def _prediction(row) -> str:
+    """`at least +2.0`; of costs `×2`, of their logarithm."""
+    margin = _amount(row.margin, row.metric)
+    below = _amount(-row.margin, row.metric)
+    words = {
+        "greater": f"above {margin}",
+        "less": f"below {below}",
+        "not_less": f"above {below}",
+        "equal": f"between {below} and {margin}",
+    }
+    return words[row.predicts]

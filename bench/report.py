@@ -19,10 +19,11 @@ from bench.tables import Table
 from tasks.dataset import prepared_root
 
 PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
-SUMMARIES = ("cells", "comparisons", "ranks", "runs")
+SUMMARIES = ("cells", "comparisons", "ranks", "runs", "claims")
 SECTIONS = {
     "result": "Result",
     "table": "Table",
+    "claims": "Claims",
     "shifts": "Out of distribution",
     "other": "Other tasks",
     "learning": "Learning curves",
@@ -53,6 +54,7 @@ class Summary:
     comparisons: pd.DataFrame
     ranks: pd.DataFrame
     runs: pd.DataFrame
+    claims: pd.DataFrame
     history: pd.DataFrame
 
     @property
@@ -74,7 +76,7 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
     for path in paths.values():
         if not path.exists():
             raise FileNotFoundError(
-                f"{path} does not exist; run `python -m bench summarize STUDY.yaml` first"
+                f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
     for name in ("cells", "runs", "ranks"):
@@ -142,6 +144,7 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
     tables = {name: [] for name in ("headline", "published", "other", "cost", *appendix.COMPARED)}
     tables["missing"] = [appendix.missing_table(runs)]
+    tables["claims"] = [appendix.claims_table(summary.claims)]
     if len(cells):
         tables |= {
             "headline": [contents.headline_table(cells, runs, pairs)],

@@ -98,13 +98,23 @@ def check_same_episodes(found: list[RunResult]) -> None:
                 )
 
 
-def _tested(group: list[tuple[Run, RunResult]], metric: str | None = None) -> list[Tested]:
-    """What the finished runs of one setting say of a metric (see `gather`), by algorithm in the study's order."""
+def finished_by_setting(study: Study) -> dict[Setting, dict[str, list[RunResult]]]:
+    """The tested runs of each setting by algorithm, in the study's order."""
+    found = [(run, results.read_run(run.folder)) for run in study.runs()]
+    return {setting: _finished(group) for setting, group in _by_setting(found).items()}
+
+
+def _finished(group: list[tuple[Run, RunResult]]) -> dict[str, list[RunResult]]:
     by_algorithm = defaultdict(list)
     for run, result in group:
         if result.status in ("ok", "untrained"):
             by_algorithm[algos.name_of(run.algorithm)].append(result)
-    return [gather(algorithm, found, metric) for algorithm, found in by_algorithm.items()]
+    return dict(by_algorithm)
+
+
+def _tested(group: list[tuple[Run, RunResult]], metric: str | None = None) -> list[Tested]:
+    """What the finished runs of one setting say of a metric (see `gather`), by algorithm in the study's order."""
+    return [gather(algorithm, found, metric) for algorithm, found in _finished(group).items()]
 
 
 def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:

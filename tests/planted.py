@@ -72,8 +72,11 @@ def episodes(tasks: int = 4, query: int = 3, name: str = "episodes", part: str =
     return sampler(name, part).sample(tasks, WAY, SHOT, query)
 
 
-def trained(learner: MetaLearner, updates: int, name: str = "training") -> list[float]:
-    """Meta-train on the planted problem under the learner's own schedule; returns the losses."""
+def trained(learner: MetaLearner, updates: int, name: str = "training", enough: float = 0.0) -> list[float]:
+    """Meta-train on the planted problem under the learner's own schedule; returns the losses.
+
+    Stops early once the mean of the last 20 losses is below `enough`.
+    """
     learner.train()
     if not learner.trainable:
         return []
@@ -84,6 +87,8 @@ def trained(learner: MetaLearner, updates: int, name: str = "training") -> list[
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(learner.params, step)
         losses.append(learner.meta_update(tasks, optimizer).item())
+        if len(losses) >= 40 and sum(losses[-20:]) < 20 * enough:
+            break
     return losses
 
 

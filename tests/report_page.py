@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.claims import write_claims
 from bench.report import build_report
 from bench.study import load_study
 from bench.summarize import summarize
@@ -52,6 +53,7 @@ def build(root: Path, **changes) -> Path:
             patch.setenv(f"{name}_ROOT", str(root / name.lower()))
         study = load_study(make_study(root, **changes))
         summarize(study)
+        write_claims(study)
         return build_report(study)
 
 

@@ -2,6 +2,7 @@ rule report:
     """The offline HTML page of the study, with its figures and tables as files beside it."""
     input:
         tables=TABLES,
+        claims=rules.claims.output,
         data=expand(META, dataset=PREPARED),
         published="data/published.csv",
         templates=glob("workflow/report/*"),

@@ -27,3 +27,29 @@ rule summarize:
         config=STUDY.config,
     shell:
         "python -m bench summarize {params.study} > {log} 2>&1"
+
+
+rule claims:
+    """Verdicts on the declared claims. A job of its own: changing a claim repeats this and the report, nothing else."""
+    input:
+        runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
+        claims="config/claims.yaml",
+        code=[*sources("bench/claims.py"), "workflow/schemas/claims.schema.yaml"],
+    output:
+        report(
+            f"{RESULTS}/tables/claims.csv",
+            category="Tables",
+            caption="../report/claims.rst",
+        ),
+    log:
+        f"{LOGS}/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/claims.jsonl"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=STUDY_FILE,
+        config=STUDY.config,
+    shell:
+        "python -m bench claims {params.study} > {log} 2>&1"
