@@ -44,7 +44,7 @@ def adam_step(
 
 def mini_batches(examples: int, steps: int, size: int, generator: torch.Generator | None = None) -> Tensor:
     """Indices `[steps, size]`: shuffle, cut consecutive batches, shuffle again when the examples are used up."""
-    rounds = -(-steps * size // examples)
+    rounds = max(1, -(-steps * size // examples))
     order = torch.cat([torch.randperm(examples, generator=generator) for _ in range(rounds)])
     return order[: steps * size].view(steps, size)
 
@@ -65,7 +65,9 @@ class Reptile(MetaLearner):
             backbone="conv4", hidden=32, train_shot=15, inner_steps=8, steps=100_000, test_batch=5
         ),
         "miniimagenet 5shot": dict(test_batch=15),
-        "sinusoid": dict(backbone="mlp", hidden=64, train_shot=10),
+        "sinusoid": dict(
+            backbone="mlp", hidden=64, train_shot=10, learning_rate=1e-2, inner_steps=10, test_steps=32
+        ),
     }
 
     @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Reptile(MetaLearner):
         self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
         for name, w in self.net.named_parameters():
             self.register_buffer(self._moment(name), torch.zeros_like(w))
+        self.test_steps = params.test_steps
         self.register_buffer("count", torch.zeros(()))
 
     @staticmethod
@@ -112,7 +115,8 @@ class Reptile(MetaLearner):
         tasks, p = len(x), self.params
         weights = {n: w.detach().expand(tasks, *w.shape) for n, w in self.net.named_parameters()}
         moments = {n: getattr(self, self._moment(n)).expand(tasks, *w.shape[1:]) for n, w in weights.items()}
-        steps, size = (p.inner_steps, p.inner_batch) if self.training else (p.test_steps, p.test_batch)
+        steps, size = (p.inner_steps, p.inner_batch) if self.training else (self.test_steps, p.test_batch)
+        loss = x.new_zeros(())
         generator = None if self.training else torch.Generator().manual_seed(0)
         for i, batch in enumerate(mini_batches(x.shape[1], steps, size, generator).to(x.device), start=1):
             loss, gradients = self._gradients(weights, x[:, batch], y[:, batch])
