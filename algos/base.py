@@ -93,6 +93,8 @@ class MetaLearner(nn.Module):
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Published settings by task, e.g. `{"omniglot": {...}, "omniglot 20way": {...}}`; the more specific one wins."""
     trainable: ClassVar[bool] = True
+    stage: ClassVar[str | None] = None
+    """A file under algos/stage/, trained once for all learners that name it: its encoder becomes theirs."""
     modes: ClassVar[tuple[str, ...]] = ("inductive", "transductive")
     """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
     paper_mode: ClassVar[str] = "inductive"

@@ -120,6 +120,9 @@ def finish(entry: Entry) -> int:
     if result.run is None:
         if entry.run.kind == "classification" and not is_prepared(entry.run.dataset):
             commands.append(["prepare", entry.run.dataset])
+        stage = entry.study.stage(entry.run)
+        if stage and results.read_run(stage.folder).run is None:
+            commands.append(["train", entry.study_file, stage.name])
         commands.append(["train", entry.study_file, entry.run_name])
     if not result.tested:
         commands.append(["test", entry.study_file, entry.run_name])

@@ -1,4 +1,4 @@
-"""What only regression has: error after each number of gradient steps, coverage of intervals, and fitted curves."""
+"""What only regression has: likelihood and coverage of intervals beside the error, and fitted curves."""
 
 from functools import partial
 
@@ -8,15 +8,13 @@ from matplotlib.axes import Axes
 
 from bench import results
 from bench.evaluate import INTERVAL
-from bench.figures import log_axis
-from bench.published import load_published
 from bench.study import Study
 from bench.style import Look, Setting, at, family_order, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 
 STEPS_TOLD = (1, 5, 10)
-"""Numbers of steps in the table, those of the MAML paper; the figure has all that were tested."""
+"""Numbers of steps in the table, those of the MAML paper; the curves over all are in bench/others.py."""
 _RANGES = {"none": "in range", "amplitude": "larger amplitude", "phase": "other phase"}
 _MEASURES = {
     "mse": "squared error",
@@ -70,48 +68,6 @@ def _value(rows: pd.DataFrame, metric: str) -> Cell:
     half = (row["high"] - row["low"]) / 2
     interval = f"95 % interval {number(row['low'], scale)} to {number(row['high'], scale)}"
     return Cell(f"{number(row['mean'], scale)} ± {number(half, scale)}", row["mean"], note=interval)
-
-
-def steps_figure(cells: pd.DataFrame, looks: dict[str, Look]) -> Figure | None:
-    """Squared error against gradient steps at test, a panel per setting; crosses are MAML's published values."""
-    rows = _own(cells)
-    rows = rows[rows["metric"].eq("mse") & rows["test_steps"].ge(0)]
-    used, panels = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}, []
-    for setting in settings(rows):
-        curves = at(rows, setting).sort_values("test_steps")
-        said = [
-            f"{part['title'].iloc[0]} {_said(part)}" for _, part in curves.groupby("algorithm", sort=False)
-        ]
-        alt = f"{setting.label}, squared error by gradient steps: {'; '.join(said)}."
-        draw = partial(_draw_steps, curves=curves, looks=used, published=_published(setting))
-        panels.append(Panel(setting.label, alt, draw, 4.6, 2.8))
-    return Figure("steps", "Error after each gradient step", panels, used, columns=2) if panels else None
-
-
-def _said(curve: pd.DataFrame) -> str:
-    ends = curve.iloc[[0, -1]]
-    return " to ".join(f"{number(r.mean, 'mse')} after {r.test_steps}" for r in ends.itertuples())
-
-
-def _published(setting: Setting) -> dict[int, float]:
-    """MAML's printed errors by number of steps."""
-    rows = load_published()
-    rows = at(rows[rows["algorithm"].eq("maml") & rows["metric"].eq("mse")], setting)
-    counts = rows["variant"].str.extract(r"^(\d+) gradient", expand=False)
-    return {int(n): value for n, value in zip(counts, rows["accuracy"], strict=True) if pd.notna(n)}
-
-
-def _draw_steps(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], published: dict[int, float]) -> None:
-    for algorithm, look in looks.items():
-        part = curves[curves["algorithm"].eq(algorithm)]
-        if len(part):
-            x, gid = part["test_steps"], f"series-{algorithm}"
-            ax.fill_between(x, part["low"], part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid)
-            ax.plot(x, part["mean"], color=look.colour, marker=look.marker, gid=gid)
-    ax.plot(list(published), list(published.values()), "x", color=INK, ms=7, mew=1.6, ls="none")
-    ax.set_xlabel("gradient steps at test")
-    ax.set_ylabel("mean squared error")
-    log_axis(ax, "y")
 
 
 def fit_figures(study: Study, looks: dict[str, Look]) -> list[Figure]:

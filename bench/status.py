@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench import checkpoint, results
-from bench.study import Run, Study, load_study
+from bench.study import Run, Stage, Study, load_study
 from bench.train import CHECKPOINT_SECONDS
 
 STYLES = {
@@ -55,8 +55,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def states(study: Study) -> list[State]:
-    """The state of each run of the study, in its order."""
-    return [state_of(run) for run in study.runs()]
+    """The state of each shared stage and each run of the study, in its order."""
+    return [state_of(run) for run in [*study.stages(), *study.runs()]]
 
 
 def state_of(run: Run) -> State:
@@ -70,7 +70,8 @@ def state_of(run: Run) -> State:
     training = result.run["training"]
     note = result.run["reason"] or ""
     numbers = (training["steps"], training["best_val_accuracy"], training["seconds"])
-    return State(run, result.status, *numbers, note)
+    status = result.run["status"] if isinstance(run, Stage) else result.status  # stages are not tested
+    return State(run, status, *numbers, note)
 
 
 def _unfinished(run: Run) -> State:

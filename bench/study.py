@@ -17,6 +17,8 @@ from tasks.sinusoid import OUT_OF_RANGE
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "study.schema.yaml"
 REGRESSION = ("sinusoid",)
+VALIDATION_TASK = (5, 1)
+"""Way and shot of the episodes on which a stage chooses its checkpoint, whatever tasks its learners are tested on."""
 
 
 def results_root() -> Path:
@@ -52,6 +54,24 @@ class Run:
     def kind(self) -> str:
         return "regression" if self.dataset in REGRESSION else "classification"
 
+    @property
+    def words(self) -> set[str]:
+        """What a key of the study's `overrides` may name to concern this run."""
+        return {algos.name_of(self.algorithm), self.dataset, f"{self.way}way", f"{self.shot}shot"}
+
+
+@dataclass(frozen=True)
+class Stage(Run):
+    """A training that several runs share: one per data set and seed. way, shot: of its validation episodes."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.algorithm}/seed{self.seed}"
+
+    @property
+    def words(self) -> set[str]:
+        return {self.algorithm, self.dataset}
+
 
 class Study:
     """A validated study; `config` holds it with every default inserted."""
@@ -67,14 +87,17 @@ class Study:
 
     @cached_property
     def learners(self) -> dict[str, type[algos.MetaLearner]]:
-        """Class of each algorithm the study names."""
+        """Class of each algorithm the study names, then of each stage that these share."""
         try:
-            return {algorithm: algos.load(algorithm) for algorithm in self.config["algorithms"]}
+            found = {algorithm: algos.load(algorithm) for algorithm in self.config["algorithms"]}
+            return found | {
+                learner.stage: algos.load_stage(learner.stage) for learner in found.values() if learner.stage
+            }
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"{self.origin}: algorithms: {error}") from error
 
     def _check_overrides(self) -> None:
-        """Each key of `overrides` names one of the study's algorithms, and hyper-parameters that it has."""
+        """Each key of `overrides` names one of the study's algorithms (or stages), and hyper-parameters that it has."""
         learners = {algos.name_of(algorithm): learner for algorithm, learner in self.learners.items()}
         tasks = set(self.config["datasets"])
         for entry in self.config["datasets"].values():
@@ -131,9 +154,18 @@ class Study:
         ]
         return [run for run in every if run.kind in self.learners[run.algorithm].tasks]
 
+    def stage(self, run: Run) -> Stage | None:
+        """The shared training that a run starts from, if its algorithm has one."""
+        name = self.learners[run.algorithm].stage
+        return Stage(self.name, run.dataset, *VALIDATION_TASK, name, run.seed) if name else None
+
+    def stages(self) -> list[Stage]:
+        """Every shared training of the study, once."""
+        return list(dict.fromkeys(stage for run in self.runs() if (stage := self.stage(run))))
+
     def run(self, name: str) -> Run:
-        """The run called e.g. `glyphs/5way_1shot/protonet/seed0`."""
-        for run in self.runs():
+        """The run called e.g. `glyphs/5way_1shot/protonet/seed0`, or the stage `glyphs/supervised/seed0`."""
+        for run in [*self.runs(), *self.stages()]:
             if run.name == name.removeprefix(f"{results_root()}/{self.name}/").rstrip("/"):
                 return run
         raise ValueError(
@@ -184,11 +216,10 @@ def _with_defaults(value: Any, schema: dict) -> Any:
 
 def overrides_for(study: Study, run: Run) -> dict[str, Any]:
     """The study's hyper-parameters for a run: those of `train`, then matching `overrides`, the more specific last."""
-    words = {algos.name_of(run.algorithm), run.dataset, f"{run.way}way", f"{run.shot}shot"}
     steps = study.config["train"]["steps"]
     values = {"steps": steps} if steps and study.learners[run.algorithm].trainable else {}
     for key, entry in sorted(study.config["overrides"].items(), key=lambda item: len(item[0].split())):
-        if set(key.split()) <= words:
+        if set(key.split()) <= run.words:
             values |= entry
     return values
 

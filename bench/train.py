@@ -1,6 +1,6 @@
 """Meta-training of one run: `python -m bench train config/quick.yaml glyphs/5way_1shot/protonet/seed0`.
 
-Validates on frozen meta-validation episodes, keeps the best checkpoint, and resumes exactly where it was stopped.
+Also of a stage that several runs share (`glyphs/supervised/seed0`); those runs then take its encoder over. Validates on frozen meta-validation episodes, keeps the best checkpoint, and resumes exactly where it was stopped.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from algos.base import MetaLearner, Params
 from bench import checkpoint, devices, results
 from bench.sources import open_source
 from bench.stats import episode_interval
-from bench.study import Run, Study, load_study, run_spec
+from bench.study import Run, Stage, Study, load_study, run_spec
 from tasks.seeds import seed_from
 
 CHECKPOINT_SECONDS = 30.0
@@ -52,9 +52,20 @@ def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     """The run's learner with its own initialisation stream, on the CPU."""
     learner_class = study.learners[run.algorithm]
     spec = source.spec(run.way, run.shot)
+    if isinstance(run, Stage):
+        spec = dataclasses.replace(spec, way=training_classes(source))
     params = learner_class.resolve(run.algorithm, spec, run_spec(study, run)["overrides"])
     torch.manual_seed(seed_from("initialisation", run.dataset, run.way, run.shot, run.algorithm, run.seed))
-    return learner_class(spec, params)
+    learner = learner_class(spec, params)
+    if learner.stage:
+        learner.encoder = build_learner(study, study.stage(run), source).encoder
+    return learner
+
+
+def training_classes(source: Any) -> int:
+    """Classes of the meta-training part, rotated copies included; known without loading an image."""
+    meta = source.data.meta
+    return len(meta["splits"][source.split_name]["train"]) * meta["rotations"]
 
 
 def train(study: Study, run: Run) -> None:
@@ -66,10 +77,24 @@ def train(study: Study, run: Run) -> None:
     learner = build_learner(study, run, source).to(device)
     run.folder.mkdir(parents=True, exist_ok=True)
     training = MetaTraining(study, run, spec, source, learner, device)
-    if learner.trainable:
+    if learner.stage:
+        training.take_over(finished_stage(study, run))
+    elif learner.trainable:
         training.loop()
     training.write(started)
     checkpoint.remove(run.folder)
+
+
+def finished_stage(study: Study, run: Run) -> results.RunResult:
+    """What the run's stage has learned. FileNotFoundError says how to train it."""
+    stage = study.stage(run)
+    result = results.read_run(stage.folder)
+    if result.run is None:
+        raise FileNotFoundError(
+            f"{stage.folder} has no trained model, and {run.name} starts from it: "
+            f"run `python -m bench train {study.origin} {stage.name}`"
+        )
+    return result
 
 
 class MetaTraining:
@@ -86,14 +111,16 @@ class MetaTraining:
         self.best: dict[str, Any] = {"value": math.nan, "step": None}
         self.best_weights = _copy(learner)
         self.reason: str | None = None
+        self.stage: dict[str, Any] | None = None
         if learner.trainable:
             self._prepare(study.config["seed"])
 
     def _prepare(self, study_seed: int) -> None:
-        run, way, shot = self.run, self.learner.spec.way, self.learner.spec.shot
-        episodes, query = self.spec["validation_episodes"], 5
-        self.validation = self.source.frozen("val", episodes, way, shot, query, study_seed)
-        self.control = self.source.frozen("train", max(8, episodes // 4), way, shot, query, study_seed)
+        run, episodes, query = self.run, self.spec["validation_episodes"], 5
+        self.validation = self.source.frozen("val", episodes, run.way, run.shot, query, study_seed)
+        self.control = self.source.frozen(
+            "train", max(8, episodes // 4), run.way, run.shot, query, study_seed
+        )
         self.sampler = self.source.sampler("meta-training", run.way, run.shot, run.algorithm, run.seed)
         self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=self.params.learning_rate)
         self.loss_sum = torch.zeros((), device=self.device)
@@ -110,6 +137,17 @@ class MetaTraining:
             [settings, dataclasses.asdict(self.params), self.source.digest, code], sort_keys=True
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def take_over(self, stage: results.RunResult) -> None:
+        """Instead of `loop`: the encoder of a shared stage. Its curve and its cost are this run's, too."""
+        weights = safetensors.torch.load_file(stage.folder / "model.safetensors", str(self.device))
+        encoder = {
+            key.removeprefix("encoder."): w for key, w in weights.items() if key.startswith("encoder.")
+        }
+        self.learner.encoder.load_state_dict(encoder)
+        self.best_weights = _copy(self.learner)
+        self.stage, self.reason = stage.run, stage.run["reason"]
+        self.history = stage.history().to_dict("records")
 
     def loop(self) -> None:
         """Meta-train until the budget is used up. Raises Stopped after SIGTERM or Ctrl-C, with a checkpoint saved."""
@@ -215,9 +253,7 @@ class MetaTraining:
     def record(self, started: str) -> dict[str, Any]:
         """The content of run.json."""
         run, learner = self.run, self.learner
-        status = "diverged" if self.reason else "ok" if learner.trainable else "untrained"
-        tasks = self.step * getattr(self.params, "meta_batch", 0)
-        published = published_tasks(learner, run.algorithm)
+        status = "diverged" if self.reason else "ok" if learner.trainable or self.stage else "untrained"
         return {
             "status": status,
             "reason": self.reason,
@@ -225,22 +261,35 @@ class MetaTraining:
             "algorithm": algos.name_of(run.algorithm),
             **{key: getattr(learner, key) for key in ("title", "family", "citation", "paper_mode")},
             "task_kind": run.kind,
-            "hyper_parameters": resolved(self.params, learner),
-            "training": {
-                "steps": self.step,
-                "tasks": tasks,
-                "seconds": self.seconds,
-                "cpu_seconds": self.cpu_seconds,
-                "tasks_per_second": tasks / self.seconds if self.seconds else 0.0,
-                "peak_memory_mb": devices.peak_memory_mb(self.device),
-                "parameters": sum(p.numel() for p in learner.parameters()),
-                "best_step": self.best["step"],
-                "best_val_accuracy": self.best["value"] if self.best["step"] else None,
-                "published_tasks": published,
-                "budget_share": tasks / published if published else None,
-            },
+            "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_stage(),
+            "training": self._cost(),
             "data": {"digest": self.source.digest, "split": self.source.split_name},
             "provenance": devices.provenance(self.device, started),
+        }
+
+    def _hyper_parameters_of_stage(self) -> dict[str, Any]:
+        stage = self.stage or {"algorithm": None, "hyper_parameters": {}}
+        return {f"{stage['algorithm']}.{key}": value for key, value in stage["hyper_parameters"].items()}
+
+    def _cost(self) -> dict[str, Any]:
+        """What the training took; a learner that took over a stage cost what the stage did."""
+        parameters = sum(p.numel() for p in self.learner.parameters())
+        if self.stage:
+            return self.stage["training"] | {"parameters": parameters}
+        tasks = self.step * getattr(self.params, "meta_batch", 0)
+        published = published_tasks(self.learner, self.run.algorithm)
+        return {
+            "steps": self.step,
+            "tasks": tasks,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "tasks_per_second": tasks / self.seconds if self.seconds else 0.0,
+            "peak_memory_mb": devices.peak_memory_mb(self.device),
+            "parameters": parameters,
+            "best_step": self.best["step"],
+            "best_val_accuracy": self.best["value"] if self.best["step"] else None,
+            "published_tasks": published,
+            "budget_share": tasks / published if published else None,
         }
 
 
@@ -268,7 +317,7 @@ def published_tasks(learner: MetaLearner, algorithm: str) -> int | None:
 def resolved(params: Any, learner: MetaLearner) -> dict[str, Any]:
     """Hyper-parameters as used: where training follows the test task, its way and shot stand there."""
     values = dataclasses.asdict(params)
-    if learner.trainable:
+    if "train_way" in values:
         values["train_way"] = values["train_way"] or learner.spec.way
         values["train_shot"] = values["train_shot"] or learner.spec.shot
     return values

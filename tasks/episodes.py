@@ -65,6 +65,12 @@ class EpisodeSampler:
         query_ids, query_y = self._shuffle(flat[..., shot:], labels[..., shot:])
         return Episodes(self.split.gather(support), support_y, self.split.gather(query_ids), query_y, way)
 
+    def sample_images(self, count: int) -> tuple[Tensor, Tensor]:
+        """A mini-batch of all classes, drawn with replacement: images `[count, *x]` in [0, 1], classes `[count]`."""
+        total = self.classes * self.per_class
+        flat = torch.randint(total, (count,), generator=self.generator, device=self.split.images.device)
+        return self.split.gather(flat), flat // self.per_class
+
     def _shuffle(self, flat: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         flat, labels = flat.flatten(1), labels.flatten(1)
         noise = torch.rand(flat.shape, generator=self.generator, device=flat.device)

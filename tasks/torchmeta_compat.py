@@ -23,7 +23,7 @@ _library: list[torch.library.Library] = []  # kept alive: the operators vanish w
 def import_torchmeta() -> ModuleType:
     """The module `torchmeta.datasets.helpers` of a patched torchmeta. DataError names what is missing and the remedy."""
     try:
-        _declare_operators()
+        declare_torchvision_operators()
         _restore_drive_functions()
         helpers = importlib.import_module("torchmeta.datasets.helpers")
         _restore_batched_subsets()
@@ -32,7 +32,8 @@ def import_torchmeta() -> ModuleType:
     return helpers
 
 
-def _declare_operators() -> None:
+def declare_torchvision_operators() -> None:
+    """Make `import torchvision` possible beside a torch that its compiled part does not fit."""
     package = importlib.util.find_spec("torchvision")
     if package is None:
         raise ImportError("No module named 'torchvision'")

@@ -1,11 +1,13 @@
 """A planted problem that any learner must solve: each class is a constant random picture, each image adds noise."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
 
+import algos
 from algos.base import MetaLearner, TaskSpec
 from bench.train import learning_rate
 from tasks.dataset import ImageData, ImageSplit, write_prepared
@@ -51,6 +53,15 @@ def small(learner: type[MetaLearner], **overrides) -> MetaLearner:
     values = {key: value for key, value in {**SMALL, "meta_batch": 8}.items() if key in known} | overrides
     torch.manual_seed(0)
     return learner(spec(), learner.resolve("test", spec(), values))
+
+
+def small_stage(name: str, **overrides) -> MetaLearner:
+    """The named stage at test size, a classifier of all classes of the planted training part."""
+    classes = len(meta()["splits"]["default"]["train"])
+    values = {"hidden": SMALL["hidden"], "learning_rate": SMALL["learning_rate"]} | overrides
+    learner, every = algos.load_stage(name), dataclasses.replace(spec(), way=classes)
+    torch.manual_seed(0)
+    return learner(every, learner.resolve(name, every, values))
 
 
 def sampler(name: str = "sampler", part: str = "train") -> EpisodeSampler:

@@ -35,6 +35,10 @@ def solved():
             learner_class = algos.load(name)
             updates = UPDATES.get(learner_class.family, 120)
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
+            if learner.stage:
+                stage = planted.small_stage(learner.stage, steps=updates)
+                planted.trained(stage, updates)
+                learner.encoder = stage.encoder
             learners[name] = (learner, planted.trained(learner, updates))
         return learners[name]
 

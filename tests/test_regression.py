@@ -278,6 +278,6 @@ def test_the_report_draws_curves_and_names_no_reference_as_the_best(page):
     for shift in ("none", "amplitude", "phase"):
         assert f'id="figure-fits-sinusoid-1way-5shot-{shift}"' in text
         assert (page.parent / "figures" / f"fits-sinusoid-1way-5shot-{shift}.pdf").exists()
-    assert 'id="figure-steps"' in text
+    assert 'id="figure-other-sinusoid-1way-5shot"' in text
     assert "Best: MAML" in text and "Best: Gaussian process" not in text
     assert re.search(r"Gaussian process: mean squared error [\d.]+ along the curve, 95 % band ± [\d.]+", text)

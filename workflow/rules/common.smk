@@ -24,6 +24,7 @@ from tasks.prepare import disk_name
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
+TRAININGS = {stage.name: stage for stage in STUDY.stages()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
 PREPARED = {
     disk_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
@@ -49,7 +50,7 @@ if PROFILE != "none" and not any(Path(folder, PROFILE).exists() for folder in ("
 
 wildcard_constraints:
     dataset=r"[^/]+",
-    run=r"[^/]+/\d+way_\d+shot/[^/]+/seed\d+",
+    run=r"[^/]+(/\d+way_\d+shot)?/[^/]+/seed\d+",  # a stage that runs share has no way and shot
 
 
 def write_study():
@@ -72,12 +73,12 @@ def sources(code):
 
 def job_code(verb, run):
     """What a job runs. Editing one of these files repeats the job; editing any other file does not."""
-    return sorted({*sources(f"bench/{verb}.py"), *sources(RUNS[run].algorithm)})
+    return sorted({*sources(f"bench/{verb}.py"), *sources(TRAININGS[run].algorithm)})
 
 
 def prepared(wildcards):
     """The data set of a run; generated regression tasks have none."""
-    run = RUNS[wildcards.run]
+    run = TRAININGS[wildcards.run]
     return [META.format(dataset=disk_name(run.dataset))] if run.kind == "classification" else []
 
 
@@ -85,6 +86,12 @@ def tested(wildcards):
     """The data sets of a meta-test: that of the run, and those it is tested on besides."""
     others = STUDY.config["experiments"]["other_data"] if prepared(wildcards) else []
     return sorted({*prepared(wildcards), *(META.format(dataset=disk_name(name)) for name in others)})
+
+
+def stage(wildcards):
+    """The shared training that a training starts from: results of the same rule, for another run."""
+    shared = STUDY.stage(TRAININGS[wildcards.run])
+    return expand(rules.train.output, run=shared.name) if shared else []
 
 
 def generator(wildcards):

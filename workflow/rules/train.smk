@@ -4,6 +4,7 @@ rule train:
     """
     input:
         data=prepared,
+        stage=stage,
         code=lambda wildcards: job_code("train", wildcards.run),
     output:
         model=f"{RESULTS}/{{run}}/model.safetensors",
@@ -20,6 +21,6 @@ rule train:
         gpu=GPU,
     params:
         study=STUDY_FILE,
-        spec=lambda wildcards: run_spec(STUDY, RUNS[wildcards.run]),
+        spec=lambda wildcards: run_spec(STUDY, TRAININGS[wildcards.run]),
     shell:
         "python -m bench train {params.study} {wildcards.run} > {log} 2>&1"

@@ -1,0 +1,94 @@
+"""Baseline: fine-tuning a linear classifier.
+
+Features come from an ordinary classifier of all meta-training classes and stay as they are; a new linear classifier is
+fitted to the support set of each task.
+
+Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline).
+
+Deviations from the paper and its released code:
+1. Those of the supervised stage (algos/stage/supervised.py), which `cosine_finetune` shares.
+2. The classifier starts from zero, not at random: its fit is convex.
+3. The order of the examples is drawn once, the same for all tasks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from algos.base import EmbeddingLearner, HyperParameters, TaskSpec, hyper
+from algos.nets.backbones import build_backbone
+
+MOMENTUM = 0.9
+
+Head = tuple[Tensor, ...]
+"""Parameters of a classifier, one per task: each with a leading B."""
+
+
+def cross_entropy_gradient(inputs: Tensor, logits: Tensor, target: Tensor) -> Tensor:
+    """Gradient `[B, D, K]` of each task's mean cross-entropy in the weights of logits = inputs @ weights."""
+    return inputs.transpose(1, 2) @ (logits.softmax(-1) - target) / inputs.shape[1]
+
+
+def fine_tune(
+    head: Head,
+    gradient: Callable[[Head, Tensor, Tensor], Head],
+    inputs: Tensor,
+    target: Tensor,
+    params: "Finetune.Params",
+) -> Head:
+    """Mini-batch SGD of every task's classifier, side by side: inputs `[B, S, D]`, target one-hot `[B, S, K]`.
+
+    Momentum 0.9 with dampening 0.9, as released: the step is an exponential average of the gradients.
+    """
+    generator = torch.Generator().manual_seed(0)
+    orders = [torch.randperm(inputs.shape[1], generator=generator) for _ in range(params.epochs)]
+    average = None
+    for order in torch.stack(orders).to(inputs.device):
+        for batch in order.split(params.batch):
+            slopes = gradient(head, inputs[:, batch], target[:, batch])
+            slopes = [s + params.weight_decay * w for s, w in zip(slopes, head, strict=True)]
+            if average is None:
+                average = slopes
+            else:
+                average = [MOMENTUM * a + (1 - MOMENTUM) * s for a, s in zip(average, slopes, strict=True)]
+            head = tuple(w - params.rate * a for w, a in zip(head, average, strict=True))
+    return head
+
+
+class Finetune(EmbeddingLearner):
+    title = "Baseline"
+    family = "baseline"
+    citation = "Chen et al. 2019"
+    trainable = False
+    stage = "supervised"
+
+    @dataclass(frozen=True)
+    class Params(HyperParameters):
+        epochs: int = hyper(100, "passes over the support set")
+        batch: int = hyper(4, "examples of a step")
+        rate: float = hyper(0.01, "step size")
+        weight_decay: float = hyper(1e-3, "L2 penalty, as SGD's weight decay")
+
+    def __init__(self, spec: TaskSpec, params: Params):
+        super().__init__(spec, params)
+        self.encoder = build_backbone("conv4", 64, spec)  # until the stage's takes its place
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
+        """Weights of the fitted classifier `[B, D + 1, way]`, bias last."""
+        inputs, target = self._with_bias(features), F.one_hot(support_y, way).to(features.dtype)
+        start = features.new_zeros(len(inputs), inputs.shape[2], way)
+        return fine_tune((start,), self._gradient, inputs, target, self.params)[0]
+
+    @staticmethod
+    def _gradient(head: Head, inputs: Tensor, target: Tensor) -> Head:
+        return (cross_entropy_gradient(inputs, inputs @ head[0], target),)
+
+    @staticmethod
+    def _with_bias(features: Tensor) -> Tensor:
+        return torch.cat([features, torch.ones_like(features[..., :1])], dim=-1)
+
+    def score(self, phi: Tensor, features: Tensor) -> Tensor:
+        return self._with_bias(features) @ phi

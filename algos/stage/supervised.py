@@ -1,0 +1,92 @@
+"""The supervised stage: an ordinary classifier of all meta-training classes.
+
+Baseline and Baseline++ keep its features and throw its classifier away.
+
+Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019.
+
+Deviations from the paper and its released code:
+1. The checkpoint is chosen on meta-validation episodes, by the nearest class mean; the code keeps the last epoch.
+2. Images are drawn with replacement, not in epochs.
+3. Crops are taken from images of the benchmark's size; the code crops the originals. Its colour jitter shuffles the order
+   of brightness, contrast and saturation.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from algos.base import EmbeddingLearner, HyperParameters, TaskSpec, hyper
+from algos.metric.protonet import squared_distances
+from algos.nets.augment import augmented
+from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.cosine import cosine_scores
+from algos.nets.layers import Linear
+from algos.nets.prototypes import class_means
+
+
+class CosineClassifier(nn.Module):
+    """`[B, n, D]` -> `[B, n, classes]`; the fixed scale is 2, or 10 for more than 200 classes, as released."""
+
+    def __init__(self, inputs: int, classes: int):
+        super().__init__()
+        self.scale = 2.0 if classes <= 200 else 10.0
+        self.direction = nn.Parameter(torch.empty(inputs, classes).uniform_(-1, 1) * inputs**-0.5)
+        self.length = nn.Parameter(self.direction.detach().norm(dim=0, keepdim=True))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return cosine_scores(features, self.direction, self.length, self.scale)
+
+
+class Supervised(EmbeddingLearner):
+    """`spec.way` is the number of meta-training classes. `adapt` and `predict` serve to choose the checkpoint."""
+
+    title = "Supervised classifier"
+    family = "baseline"
+    citation = "Chen et al. 2019"
+    presets = {
+        "omniglot": dict(batch_size=16, steps=25_700, schedule="constant"),  # 5 epochs; more overfits
+        "miniimagenet": dict(batch_size=16, steps=960_000, schedule="constant", augment=True),  # 400 epochs
+    }
+
+    @dataclass(frozen=True)
+    class Params(HyperParameters):
+        steps: int = hyper(5_000, "updates")
+        batch_size: int = hyper(64, "images per update")
+        learning_rate: float = hyper(1e-3, "Adam's rate")
+        schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
+        halve_every: int = hyper(2_000, "updates between halvings, for schedule `halve`")
+        backbone: str = hyper("conv4", "embedding network", BACKBONES)
+        hidden: int = hyper(64, "channels of each block")
+        classifier: str = hyper("linear", "linear, or cosine as in Baseline++", ("linear", "cosine"))
+        augment: bool = hyper(False, "random crops, colour jitter and mirror images (photos)")
+
+        @property
+        def meta_batch(self) -> int:
+            """What the trainer counts: here images instead of tasks."""
+            return self.batch_size
+
+    def __init__(self, spec: TaskSpec, params: Params):
+        super().__init__(spec, params)
+        self.encoder = build_backbone(params.backbone, params.hidden, spec)
+        head = Linear if params.classifier == "linear" else CosineClassifier
+        self.head = head(self.encoder.features, spec.way)
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
+        return class_means(features, support_y, way)
+
+    def score(self, phi: Tensor, features: Tensor) -> Tensor:
+        return -squared_distances(features, phi)
+
+    def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
+        """One step on the cross-entropy of a mini-batch of images of all classes."""
+        images, labels = sampler.sample_images(self.params.batch_size)
+        images = augmented(images) if self.params.augment else images
+        features = self._embed_together(images.unsqueeze(0))
+        loss = F.cross_entropy(self.head(features)[0], labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
