@@ -77,7 +77,7 @@ class ALPaCA(EmbeddingLearner):
         "miniimagenet": dict(train_query=10),
         "sinusoid": dict(
             backbone="mlp", hidden=128, width=32, meta_batch=10, train_shot=10, train_query=20, steps=3_000,
-            schedule="constant", clip_norm=0.0, noise=0.002, learn_noise=True,
+            clip_norm=0.0, noise=0.001, learn_noise=True,
         ),
     }  # fmt: skip
 

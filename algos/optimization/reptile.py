@@ -94,7 +94,6 @@ class Reptile(MetaLearner):
         self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
         for name, w in self.net.named_parameters():
             self.register_buffer(self._moment(name), torch.zeros_like(w))
-        self.test_steps = params.test_steps
         self.register_buffer("count", torch.zeros(()))
         self.test_steps = params.test_steps
 
