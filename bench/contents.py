@@ -11,6 +11,8 @@ from bench.tables import Cell, Column, Row, Table
 LEVEL = 0.05
 MEASURES = {"accuracy": "Accuracy, %", "mse": "Squared error"}
 FINE = {"ok", "untrained"}
+REFERENCES = ("pixel_nn", "gp")
+"""What learners are held against from below and, knowing where the tasks come from, from above; no competitors."""
 
 EMPTY = Cell("–")
 
@@ -33,7 +35,7 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
         ],
     )
     keys = everything[["algorithm", "title", "family", "row"]].drop_duplicates()
-    keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].eq("pixel_nn"))
+    keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].isin(REFERENCES))
     keys = keys.sort_values(["floor", "order", "title", "row"])
     rows = [_identity(everything, key) for key in keys.itertuples()]
     chance = [Cell("Chance", "Chance"), Cell("floor", "floor"), EMPTY]
@@ -82,7 +84,7 @@ def _identity(rows: pd.DataFrame, key) -> Row:
 
 def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The best paper-mode row and those the paired test cannot tell from it."""
-    paper = part[part["compared"]]
+    paper = part[part["compared"] & ~part["algorithm"].isin(REFERENCES)]
     ranked = paper.sort_values("mean", ascending=paper["metric"].iloc[0] == "mse") if len(paper) else paper
     if len(ranked) < 2:
         return {}

@@ -91,10 +91,11 @@ def _draw_headline(ax: Axes, clean: pd.DataFrame, worst: pd.Series, looks: dict[
 
 
 def log_axis(ax: Axes, axis: str) -> None:
-    """Ticks at 1, 2 and 5 of every decade, as plain numbers."""
+    """Ticks at 1, 2 and 5 of every decade, over many decades at 1 only, as plain numbers; after everything is drawn."""
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     side = ax.xaxis if axis == "x" else ax.yaxis
-    side.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = ax.get_xlim() if axis == "x" else ax.get_ylim()
+    side.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
     side.set_major_formatter("{x:g}")
     side.set_minor_formatter(NullFormatter())
 

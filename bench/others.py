@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from bench.contents import EMPTY, anchor
 from bench.figures import MEASURES, chance_line, factor, log_axis, own_task
+from bench.published import load_published
 from bench.results import STANDARD
 from bench.style import Look, Setting, at, dataset_label, family_order, listed, number, settings
 from bench.svg import INK, Figure, Panel
@@ -56,10 +57,21 @@ def _panel(setting: Setting, rows: pd.DataFrame, column: str, looks: dict[str, L
         for name, part in rows.groupby("title", sort=False)
     ]
     alt = f"{setting.label}, against {CURVES[column]}: {'; '.join(said)}."
-    return Panel(title, alt, partial(_draw, rows=rows, column=column, looks=looks), 3.6, 2.8)
+    printed = _printed(setting) if column == "test_steps" else {}
+    return Panel(title, alt, partial(_draw, rows=rows, column=column, looks=looks, printed=printed), 3.6, 2.8)
 
 
-def _draw(ax: Axes, rows: pd.DataFrame, column: str, looks: dict[str, Look]) -> None:
+def _printed(setting: Setting) -> dict[int, float]:
+    """Errors by number of steps, as the MAML paper prints them for regression."""
+    rows = load_published()
+    rows = at(rows[rows["algorithm"].eq("maml") & rows["metric"].eq("mse")], setting)
+    counts = rows["variant"].str.extract(r"^(\d+) gradient", expand=False)
+    return {int(n): value for n, value in zip(counts, rows["accuracy"], strict=True) if pd.notna(n)}
+
+
+def _draw(
+    ax: Axes, rows: pd.DataFrame, column: str, looks: dict[str, Look], printed: dict[int, float]
+) -> None:
     scale = factor(rows)
     for algorithm, look in looks.items():
         part = rows[rows["algorithm"].eq(algorithm)]
@@ -68,6 +80,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, column: str, looks: dict[str, Look]) -> 
             x, scale * part["low"], scale * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid
         )
         ax.plot(x, scale * part["mean"], color=look.colour, marker=look.marker, gid=gid)
+    ax.plot(list(printed), list(printed.values()), "x", color=INK, ms=7, mew=1.6)
     ax.set_xscale("symlog", linthresh=1) if column == "test_steps" else ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(sorted(rows[column].unique())))
     ax.xaxis.set_major_formatter(ScalarFormatter())

@@ -51,7 +51,7 @@ def pictures(study: Study) -> list[Picture]:
     drawn = []
     for name, entry in study.config["datasets"].items():
         if name in REGRESSION:
-            note = "Tasks are generated functions: there are no images."
+            note = "Tasks are generated functions: there are no images, only the curves that tested runs have fitted."
             drawn.append(Picture(name, dataset_label(name), note=note))
         elif not (prepared_root() / name / "meta.json").exists():
             note = (

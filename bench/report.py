@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures, others
+from bench import appendix, contents, curves, evidence, figures, others, regression
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -106,6 +106,7 @@ def build_report(study: Study) -> Path:
     source, target = results_root() / study.name, reports_root() / study.name
     summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
+    drawn["fits"] = regression.fit_figures(study, summary.looks)
     shown = pictures(study)
     for figure in [*itertools.chain(*drawn.values()), *shown]:
         figure.save(target / "figures")
@@ -142,12 +143,14 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    tables = {name: [] for name in ("headline", "published", "other", "cost", *appendix.COMPARED)}
+    names = ("headline", "regression", "published", "other", "cost", *appendix.COMPARED)
+    tables = {name: [] for name in names}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
     if len(cells):
         tables |= {
             "headline": [contents.headline_table(cells, runs, pairs)],
+            "regression": [regression.regression_table(cells)],
             "published": [contents.published_table(cells)],
             "other": [others.other_table(cells)],
             "cost": [appendix.cost_table(runs)],

@@ -1,20 +1,28 @@
 """What every learner promises in regression, the reference Gaussian process, and how regression is measured."""
 
+import csv
 import dataclasses
 import math
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, ExpSineSquared
 
 import algos
 from algos.base import MetaLearner, TaskSpec
 from algos.baseline.gp import GaussianProcess, moments
+from bench.__main__ import main
 from bench.conditions import point_conditions, point_fits
 from bench.evaluate import _regression_scores, evaluate_points
+from bench.report import build_report
 from bench.sources import open_source
+from bench.study import load_study
+from bench.summarize import summarize
 from tasks.episodes import Episodes
 from tasks.seeds import torch_generator
 from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes, SinusoidSampler
@@ -155,6 +163,11 @@ def test_measures():
     assert alone["mse"].item() == 1 and alone["nll"].isnan().all() and alone["coverage"].isnan().all()
 
 
+def test_a_learner_that_diverges_on_a_task_counts_as_far_off_there():
+    mean = torch.tensor([torch.nan, torch.inf, 1e20, 3.0]).view(4, 1, 1)
+    assert _regression_scores(mean, None, torch.zeros(4, 1, 1))["mse"].tolist() == [100, 100, 100, 9]
+
+
 def test_intervals_of_the_right_width_cover():
     """Data from the periodic prior itself, with its noise: 95 % of the targets lie in the 95 % interval."""
     learner = small("gp", prior="periodic").double()
@@ -181,15 +194,21 @@ def asked():
     return source, source.frozen("test", 30, 1, 5, 15, 0), spec
 
 
-def test_steps_are_varied_where_there_is_an_inner_loop(asked):
+@pytest.mark.parametrize("name", ["maml", "anil", "reptile", "meta_lstm"])
+def test_steps_are_varied_where_there_is_an_inner_loop(name, asked):
     source, frozen, spec = asked
-    learner = small("maml")
+    learner = small(name)
+    usual = learner.test_steps
     found = [(c.shift, c.test_steps, s["mse"]) for c, _, s in point_conditions(source, learner, frozen, spec)]
     assert [(shift, steps, len(mse)) for shift, steps, mse in found] == [
         ("none", -1, 30), ("amplitude", -1, 20), ("phase", -1, 20), ("none", 0, 10), ("none", 1, 10), ("none", 5, 10)
     ]  # fmt: skip
-    assert learner.test_steps == learner.params.test_steps
+    assert learner.test_steps == usual > 0
     assert len({float(mse.mean()) for _, steps, mse in found if steps >= 0}) == 3
+
+
+def test_learners_without_an_inner_loop_have_one_number_of_steps(asked):
+    source, frozen, spec = asked
     alone = list(point_conditions(source, small("gp"), frozen, spec))
     assert [c.test_steps for c, _, _ in alone] == [-1] * 3
     assert all(np.isfinite(scores["coverage"]).all() for _, _, scores in alone)
@@ -205,3 +224,60 @@ def test_fits_are_of_the_first_episode_in_and_out_of_range(asked):
     assert fit["x"][0] == -5 and fit["x"][-1] == 5
     assert max(map(abs, fits["amplitude"]["truth"])) > OUT_OF_RANGE["amplitude"][0] * 0.9
     assert point_fits(source, small("maml"), frozen, spec)["none"]["deviation"] is None
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The report of a study of the Gaussian process and of a MAML of ten updates, through all stages."""
+    root = tmp_path_factory.mktemp("regression")
+    study = {
+        "study": "waves",
+        "datasets": {"sinusoid": {"shots": [5]}},
+        "algorithms": ["gp", "maml"],
+        "train": {"steps": 10, "validate_every": 10, "validation_episodes": 8, "device": "cpu"},
+        "test": {"episodes": 20, "query": 5},
+        "shifts": {"episodes": 10, "severities": {"amplitude": [1], "phase": [1]}},
+        "experiments": {"episodes": 20, "steps": [1, 2, 10]},
+    }
+    path = root / "waves.yaml"
+    path.write_text(yaml.safe_dump(study))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DATA", "RESULTS", "REPORTS"):
+            patch.setenv(f"{name}_ROOT", str(root / name.lower()))
+        for algorithm in study["algorithms"]:
+            for verb in ("train", "test"):
+                assert main([verb, str(path), f"sinusoid/1way_5shot/{algorithm}/seed0"]) == 0
+        summarize(load_study(path))
+        return build_report(load_study(path))
+
+
+def test_likelihood_and_coverage_are_cells_and_do_not_rank(page):
+    tables = page.parents[2] / "results" / "waves" / "tables"
+    cells = pd.read_csv(tables / "cells.csv")
+    assert set(cells.query("algorithm == 'gp'")["metric"]) == {"mse", "nll", "coverage"}
+    assert set(cells.query("algorithm == 'maml'")["metric"]) == {"mse"}
+    clean = cells.query("algorithm == 'gp' and shift == 'none'").set_index("metric")["mean"]
+    assert clean["nll"] < 0 and clean["coverage"] > 0.9
+    ranks = pd.read_csv(tables / "ranks.csv").query("conditions == 'clean'")
+    assert ranks["n_blocks"].tolist() == [1, 1] and ranks["algorithm"].iloc[0] == "gp"
+
+
+def test_the_report_tells_steps_and_coverage(page):
+    rows = list(csv.DictReader((page.parent / "tables" / "regression.csv").open()))
+    assert [row["Algorithm"] for row in rows] == ["MAML", "Gaussian process"]
+    maml, process = rows
+    assert float(maml["Squared error: 1 step"].split()[0]) > float(
+        process["Squared error: in range"].split()[0]
+    )
+    assert maml["Share in the 95 % interval: in range"] == process["Squared error: 10 steps"] == "–"
+    assert float(process["Share in the 95 % interval: other phase"].split()[0]) > 90
+
+
+def test_the_report_draws_curves_and_names_no_reference_as_the_best(page):
+    text = page.read_text()
+    for shift in ("none", "amplitude", "phase"):
+        assert f'id="figure-fits-sinusoid-1way-5shot-{shift}"' in text
+        assert (page.parent / "figures" / f"fits-sinusoid-1way-5shot-{shift}.pdf").exists()
+    assert 'id="figure-other-sinusoid-1way-5shot"' in text
+    assert "Best: MAML" in text and "Best: Gaussian process" not in text
+    assert re.search(r"Gaussian process: mean squared error [\d.]+ along the curve, 95 % band ± [\d.]+", text)

@@ -10,7 +10,9 @@ Deviations from the paper and its released code:
 2. Classification, which the paper lacks, is regression on centred one-hot labels. Classes are exchangeable: prior mean
    zero, one precision for all. `class_loss: softmax` takes the cross-entropy of the predictive mean in units of its
    standard deviation, times a learned scale; `gaussian` is the paper's likelihood. The context is the whole support.
-3. On images a learned linear map brings the features to `width` dimensions, the size of the posterior.
+3. The paper knows the noise of its sinusoids. The ones of this benchmark have none: `learn_noise` lets the same
+   likelihood say how far off the features leave the mean (known to be 0.02, the 95 % intervals covered 100 %).
+4. On images a learned linear map brings the features to `width` dimensions, the size of the posterior.
 """
 
 import math
@@ -75,7 +77,7 @@ class ALPaCA(EmbeddingLearner):
         "miniimagenet": dict(train_query=10),
         "sinusoid": dict(
             backbone="mlp", hidden=128, width=32, meta_batch=10, train_shot=10, train_query=20, steps=3_000,
-            schedule="constant", clip_norm=0.0,
+            clip_norm=0.0, noise=0.001, learn_noise=True,
         ),
     }  # fmt: skip
 
@@ -86,6 +88,7 @@ class ALPaCA(EmbeddingLearner):
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
         width: int = hyper(64, "features of the Bayesian layer")
         noise: float = hyper(0.02, "variance of the observation noise")
+        learn_noise: bool = hyper(False, "train that variance too; `noise` is where it starts")
         class_loss: str = hyper("softmax", "outer loss of classification", ("softmax", "gaussian"))
 
     def __init__(self, spec: TaskSpec, params: Params):
@@ -93,14 +96,27 @@ class ALPaCA(EmbeddingLearner):
         self.regression = spec.kind == "regression"
         self.encoder = Features(build_backbone(params.backbone, params.hidden, spec), params.width)
         self.prior_root = nn.Parameter(torch.eye(params.width))
+        log_noise = torch.tensor(math.log(params.noise))
+        if params.learn_noise:
+            self.log_noise = nn.Parameter(log_noise)
+        else:
+            self.register_buffer("log_noise", log_noise, persistent=False)
         if self.regression:
             self.prior_mean = nn.Parameter(nn.init.xavier_normal_(torch.empty(params.width, spec.way)))
         else:
             self.scale = nn.Parameter(torch.ones(()))
 
+    @property
+    def noise(self) -> Tensor:
+        """Variance of the observations around the function."""
+        return self.log_noise.exp()
+
     def prior(self, outputs: int) -> tuple[Tensor, Tensor]:
-        """Mean `[D, K]` and precision `[D, D]` (in units of the noise) of the last layer."""
-        root = self.prior_root
+        """Mean `[D, K]` and precision `[D, D]` (in units of the noise) of the last layer.
+
+        The prior itself does not move when the noise is learned: its precision grows in these units, or shrinks.
+        """
+        root = self.prior_root * (self.noise / self.params.noise).sqrt()
         mean = self.prior_mean if self.regression else root.new_zeros(len(root), outputs)
         return mean, root @ root.T + JITTER * torch.eye(len(root), dtype=root.dtype, device=root.device)
 
@@ -113,12 +129,12 @@ class ALPaCA(EmbeddingLearner):
     def score(self, phi: Posterior, features: Tensor) -> Tensor:
         """Regression: the predictive mean. Classification: logits."""
         mean, variance = predictive(phi, features)
-        return mean if self.regression else self.scale * mean / (self.params.noise * variance).sqrt()
+        return mean if self.regression else self.scale * mean / (self.noise * variance).sqrt()
 
     def distribution(self, phi: Posterior, query_x: Tensor) -> tuple[Tensor, Tensor]:
         """Predictive mean `[B, Q, K]` and variance `[B, Q, 1]` of the observations, for an adapted learner in eval mode."""
         mean, variance = predictive(phi, self.embed(query_x))
-        return mean, self.params.noise * variance
+        return mean, self.noise * variance
 
     def outer_loss(self, episodes: Episodes) -> Tensor:
         if not self.regression and self.params.class_loss == "softmax":
@@ -135,7 +151,7 @@ class ALPaCA(EmbeddingLearner):
         phi = posterior(support, target, *self.prior(target.shape[-1]))
         mean, variance = predictive(phi, query)
         return gaussian_nll(
-            mean, self.params.noise * variance, self._targets(episodes.query_y, episodes.way, features)
+            mean, self.noise * variance, self._targets(episodes.query_y, episodes.way, features)
         )
 
     @staticmethod

@@ -99,7 +99,7 @@ class MetaLSTM(MetaLearner):
         "miniimagenet": dict(meta_batch=1, train_query=15, schedule="constant"),
         "miniimagenet 1shot": dict(inner_steps=12, momentum=0.9, steps=75_000),
         "miniimagenet 5shot": dict(inner_steps=5, steps=50_000),
-        "sinusoid": dict(backbone="mlp", hidden=40, meta_batch=25, train_query=10),
+        "sinusoid": dict(backbone="mlp", hidden=40, meta_batch=10, train_shot=10, train_query=10),
     }
 
     @dataclass(frozen=True)

@@ -65,7 +65,9 @@ class Reptile(MetaLearner):
             backbone="conv4", hidden=32, train_shot=15, inner_steps=8, steps=100_000, test_batch=5
         ),
         "miniimagenet 5shot": dict(test_batch=15),
-        "sinusoid": dict(backbone="mlp", hidden=64, train_shot=10),
+        "sinusoid": dict(
+            backbone="mlp", hidden=64, train_shot=10, learning_rate=1e-2, inner_steps=10, test_steps=32
+        ),
     }
 
     @dataclass(frozen=True)
