@@ -31,7 +31,11 @@ LEARNERS = ("mann", "ntm", "lstm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("learner", choices=LEARNERS, help="lstm: the paper's controller without a memory")
+    parser.add_argument(
+        "learner",
+        choices=(*LEARNERS, "draw"),
+        help="lstm: the paper's controller without a memory; draw: only the figure, of all finished runs",
+    )
     parser.add_argument("--updates", type=int, default=20_000, help="meta-updates (16 streams each)")
     parser.add_argument("--labels", choices=("independent", "balanced"), default="independent")
     parser.add_argument("--seed", type=int, default=0)
@@ -44,15 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    if args.learner != "draw":
+        _train(args)
+    stream_figure.draw(results_root() / "stream" / args.labels, args.labels)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> None:
     started, device = devices.now(), devices.set_up(args.device, 1)
     training = StreamTraining(args, ImageSource(args.dataset, None, device), device)
     training.folder.mkdir(parents=True, exist_ok=True)
     training.resume()
     training.loop(args.updates)
     training.write(started, args.test_streams)
-    compared = training.folder.parents[1]
-    stream_figure.figure(stream_figure.collect(compared), args.labels).save(compared)
-    return 0
 
 
 class StreamLearner(nn.Module):

@@ -16,6 +16,11 @@ TITLES = {"mann": "MANN", "ntm": "NTM", "lstm": "LSTM"}
 COUNT_ONLY = "count-only"
 
 
+def draw(folder: Path, labels: str) -> None:
+    """Write presentations.svg and .pdf into `folder` from the runs below it."""
+    figure(collect(folder), labels).save(folder)
+
+
 def collect(folder: Path) -> pd.DataFrame:
     """One row per finished run below `folder` and presentation: learner, variant, seed, updates, accuracy, count_only."""
     tables = []
@@ -23,6 +28,8 @@ def collect(folder: Path) -> pd.DataFrame:
         run = json.loads((path.parent / "run.json").read_text())
         facts = {"learner": run["learner"], "variant": path.parents[1].name, "seed": run["seed"]}
         tables.append(pd.read_csv(path).assign(**facts, updates=run["updates"]))
+    if not tables:
+        raise FileNotFoundError(f"{folder} holds no finished run: start with `python -m bench stream mann`")
     return pd.concat(tables, ignore_index=True)
 
 

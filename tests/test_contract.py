@@ -22,8 +22,9 @@ EVERY = algos.discover()
 ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in algos.load(name).tasks}
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 400}
-"""Black-box learners also have to learn how to compare; the others need 120."""
+UPDATES = {"model-based": 400, "mann": 700, "ntm": 800}
+"""By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; the
+others need 120."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def solved():
     def get(name):
         if name not in learners:
             learner_class = algos.load(name)
-            updates = UPDATES.get(learner_class.family, 120)
+            updates = UPDATES.get(name, UPDATES.get(learner_class.family, 120))
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
             if learner.stage:
                 stage = planted.small_stage(learner.stage, steps=updates)

@@ -169,7 +169,7 @@ def scalar_ntm_address(heads, hidden, memory, before, b, h):
 @pytest.mark.parametrize("shift", [1, 2])
 @pytest.mark.parametrize("by_location", [True, False])
 def test_ntm_addressing_equals_a_scalar_reference(shift, by_location):
-    heads = Heads(width=5, slot_size=4, count=3, shift=shift, by_location=by_location)
+    heads = Heads(width=5, slot_size=4, count=3, shift=shift, by_location=by_location, onward=True)
     torch.nn.init.normal_(heads.emit.weight)
     hidden, memory, before = torch.randn(2, 5), torch.randn(2, 6, 4), torch.rand(2, 3, 6).softmax(-1)
     weights = heads(hidden, memory, before)
@@ -181,7 +181,7 @@ def test_ntm_addressing_equals_a_scalar_reference(shift, by_location):
 
 def emitting(**values):
     """Heads that emit fixed raw values: key, strength, gate, shift, sharpness."""
-    heads = Heads(width=3, slot_size=4, count=1, shift=1, by_location=True)
+    heads = Heads(width=3, slot_size=4, count=1, shift=1, by_location=True, onward=True)
     raw = dict(key=[0.0] * 4, strength=[0.0], gate=[0.0], shift=[0.0] * 3, sharpness=[-20.0]) | values
     with torch.no_grad():
         heads.emit.weight.zero_()
@@ -242,6 +242,19 @@ def test_ntm_weights_are_distributions_and_reads_see_the_right_memory(after):
             torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2))
         seen = now.memory if after else before.memory
         torch.testing.assert_close(now.output[:, 7:], (now.read_weights @ seen).flatten(1))
+
+
+def test_writers_start_by_moving_on_and_readers_by_looking():
+    cell = TuringMemory(6, ntm(shift=2))
+    before = F.one_hot(torch.tensor([[3, 5]]), 8).double()
+    memory = torch.randn(1, 8, 4)
+    for heads in (cell.readers, cell.writers):
+        torch.nn.init.zeros_(heads.emit.weight)
+        heads.emit.bias.data.unflatten(0, (2, -1))[:, :4] = 20 * memory[0, :1]  # key: slot 0
+    assert cell.writers(torch.zeros(1, 7), memory, before).argmax(-1).tolist() == [[4, 6]]
+    assert cell.readers(torch.zeros(1, 7), memory.sign(), before).argmax(-1).tolist() == [[0, 0]]
+    with pytest.raises(ValueError, match="shift must be 1 or more, not 0"):
+        TuringMemory(6, ntm(shift=0))
 
 
 def test_content_addressing_needs_a_memory_that_is_not_constant():

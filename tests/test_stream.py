@@ -144,6 +144,8 @@ def test_training_resumes_exactly_and_is_drawn(planted_data):
     )
     table = pd.read_csv(folder / "presentations.csv")
     assert table["presentation"].tolist() == list(range(1, 11)) and table["count_only"].round(6).eq(0.2).all()
+    (planted_data / "presentations.svg").unlink()
+    assert stream("draw") == 0
     drawing = (planted_data / "presentations.svg").read_text()
     assert "published" in drawing and "series-mann" in drawing
 
@@ -166,6 +168,8 @@ def test_errors_name_the_remedy(planted_data, capsys):
     assert "lstm has no hyper-parameters here" in capsys.readouterr().err
     assert stream("mann", "--set", "slot=3") == 2
     assert "mann has no hyper-parameter 'slot'" in capsys.readouterr().err
+    assert stream("draw") == 2
+    assert "holds no finished run" in capsys.readouterr().err
 
 
 def test_published_curves():

@@ -10,7 +10,9 @@ Deviations from the paper:
 2. The read heads address and read the memory before this step's writing; `read_after_write` turns that round.
 3. What the controller emits for the heads is clamped to +-20, and sharpening is computed from logarithms: powers of
    small weights otherwise underflow to a sum of zero.
-4. The first weights of each head are learned, the first reading is zero. Adam instead of RMSProp.
+4. The first weights of each head are learned, the first reading is zero. At first, writers mostly step on to the next
+   slot and readers mostly look by content, sharply: from heads that do a little of everything, 400 updates on the
+   planted problem of the tests gave 65 to 69 % instead of 97 %. Adam instead of RMSProp.
 5. `addressing` content leaves out interpolation, shift and sharpening. With a constant first memory all slots then
    stay alike for ever (each gets the same weight, hence the same writing), so the two together are refused.
 """
@@ -26,6 +28,8 @@ from algos.base import hyper
 from algos.nets.memory import Controller, MemoryLearner, cosine
 
 LARGEST = 20.0
+FIRST_STRENGTH, FIRST_GATE, FIRST_SHIFT = 5.0, 2.0, 3.0
+"""Biases that the heads start with, before softplus, sigmoid and softmax."""
 
 
 class State(NamedTuple):
@@ -39,16 +43,24 @@ class State(NamedTuple):
 
 
 class Heads(nn.Module):
-    """Addresses of several heads (section 3.3): content, interpolation, shift, sharpening."""
+    """Addresses of several heads (section 3.3): content, interpolation, shift, sharpening.
 
-    def __init__(self, width: int, slot_size: int, count: int, shift: int, by_location: bool):
+    onward: at first they mostly move on by one slot; otherwise they mostly look by content.
+    """
+
+    def __init__(self, width: int, slot_size: int, count: int, shift: int, by_location: bool, onward: bool):
         super().__init__()
         self.shift, self.by_location = shift, by_location
         self.sizes = [slot_size, 1] + ([1, 2 * shift + 1, 1] if by_location else [])
         self.count = count
         self.emit = nn.Linear(width, count * sum(self.sizes))
         nn.init.xavier_uniform_(self.emit.weight)
-        nn.init.zeros_(self.emit.bias)
+        first = torch.zeros(count, sum(self.sizes))
+        first[:, slot_size] = FIRST_STRENGTH
+        if by_location:
+            first[:, slot_size + 1] = -FIRST_GATE if onward else FIRST_GATE
+            first[:, slot_size + 2 + shift + onward] = FIRST_SHIFT
+        self.emit.bias = nn.Parameter(first.flatten())
 
     def forward(self, hidden: Tensor, memory: Tensor, before: Tensor) -> Tensor:
         """hidden `[B, width]`, memory `[B, P, W]`, the weights before `[B, H, P]` -> weights `[B, H, P]`."""
@@ -92,9 +104,11 @@ class TuringMemory(nn.Module):
                 "addressing 'content' with memory_start 'constant' leaves all slots of the memory alike for ever: "
                 "choose memory_start 'random' or addressing 'full'"
             )
+        if p.shift < 1:
+            raise ValueError(f"shift must be 1 or more, not {p.shift}: a head could never leave its slot")
         self.controller = Controller(inputs, p.read_heads * p.slot_size, p.width)
-        self.readers = Heads(p.width, p.slot_size, p.read_heads, p.shift, by_location)
-        self.writers = Heads(p.width, p.slot_size, p.write_heads, p.shift, by_location)
+        self.readers = Heads(p.width, p.slot_size, p.read_heads, p.shift, by_location, onward=False)
+        self.writers = Heads(p.width, p.slot_size, p.write_heads, p.shift, by_location, onward=True)
         self.change = nn.Linear(p.width, p.write_heads * 2 * p.slot_size)
         self.first = nn.Parameter(torch.randn(p.read_heads + p.write_heads, p.slots))
         self.outputs = p.width + p.read_heads * p.slot_size
