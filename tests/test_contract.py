@@ -19,8 +19,8 @@ FAMILIES = {
 }
 ALGORITHMS = algos.discover()
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 400}
-"""Black-box learners also have to learn how to compare; the others need 120."""
+UPDATES = {"model-based": 400, "metanet": 150}
+"""Black-box learners also have to learn how to compare; the others need 120, MetaNet (which starts from gradients) few."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def solved():
     def get(name):
         if name not in learners:
             learner_class = algos.load(name)
-            updates = UPDATES.get(learner_class.family, 120)
+            updates = UPDATES.get(name, UPDATES.get(learner_class.family, 120))
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
             learners[name] = (learner, planted.trained(learner, updates))
         return learners[name]
