@@ -116,6 +116,7 @@ def test_from_scratch_equals_adam_on_one_native_network_at_a_time(float64):
     weights, _ = model.adapt(support, chosen.support_y, planted.WAY)
     for t in range(2):
         fresh = planted.small(Scratch, hidden=4).net
+        nn.init.zeros_(fresh.head.weight)
         adam = torch.optim.Adam(fresh.parameters(), lr=model.params.rate)
         for _ in range(5):
             adam.zero_grad()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
@@ -36,20 +36,16 @@ class Scratch(MetaLearner):
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
         self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
-        nn.init.zeros_(self.net.head.weight)
+        self.test_steps = params.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
         """Weights trained on the support set (each with a leading B), and the support inputs."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
         weights = {
             name: w.detach().expand(len(support_x), *w.shape).clone().requires_grad_()
-            for name, w in self.net.named_parameters()
+            for name, w in self._fresh(way).items()
         }
         optimizer = torch.optim.Adam(weights.values(), lr=self.params.rate)  # elementwise: tasks do not mix
-        for _ in range(self.params.test_steps):
+        for _ in range(self.test_steps):
             with torch.enable_grad():
                 logits = functional_call(self.net, weights, (support_x, Statistics.batch()))
                 loss = F.cross_entropy(logits.flatten(0, 1), support_y.flatten(), reduction="sum")
@@ -58,6 +54,13 @@ class Scratch(MetaLearner):
                 w.grad = gradient
             optimizer.step()
         return {name: w.detach() for name, w in weights.items()}, support_x
+
+    def _fresh(self, way: int) -> Weights:
+        """The run's fresh weights, with a classifier of zeros for as many classes as the task has."""
+        return {
+            name: w.new_zeros(way, *w.shape[1:]) if name.startswith("head.") else w
+            for name, w in self.net.named_parameters()
+        }
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
         weights, support_x = phi
