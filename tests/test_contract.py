@@ -34,8 +34,8 @@ def solved():
             updates = UPDATES.get(learner_class.family, 120)
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
             if learner.stage:
-                stage = planted.small_stage(learner.stage, steps=updates)
-                planted.trained(stage, updates)
+                stage = planted.small_stage(learner.stage, steps=200, learning_rate=0.01)
+                planted.trained(stage, 200)
                 learner.encoder = stage.encoder
             learners[name] = (learner, planted.trained(learner, updates))
         return learners[name]
