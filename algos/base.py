@@ -130,6 +130,13 @@ class MetaLearner(nn.Module):
         """Logits `[B, Q, way]` (regression: mean `[B, Q, d]`) for query_x `[B, Q, *x]`."""
         raise NotImplementedError
 
+    def distribution(self, phi: Any, query_x: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Regression at test: mean `[B, Q, d]` and variance `[B, Q, 1 or d]` of an observation, by Gaussian learners.
+
+        None: the learner predicts a mean only, and has no likelihood or interval to score.
+        """
+        return None
+
     def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean cross-entropy (regression: mean squared error) over all tasks and queries."""
         if self.spec.kind == "regression":

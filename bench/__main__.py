@@ -11,6 +11,7 @@ VERBS = {
     "test": ("bench.test", "meta-test one run over all conditions of its study"),
     "summarize": ("bench.summarize", "tables of a study: cells, comparisons, ranks, runs"),
     "report": ("bench.report", "HTML report, figures and tables of a study"),
+    "stream": ("bench.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.status", "the state of every run of a study"),
     "reference": ("bench.reference", "go on with the committed reference results"),
     "readme": ("bench.readme", "write the reference results into README.md"),

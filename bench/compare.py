@@ -39,11 +39,8 @@ class Tested:
 
     algorithm: str
     record: dict
+    metric: str
     values: dict[tuple, np.ndarray]
-
-    @property
-    def metric(self) -> str:
-        return results.METRICS[self.record["task_kind"]]
 
     @property
     def paper_mode(self) -> str:
@@ -57,11 +54,15 @@ class Tested:
         return mode, {c[:at] + c[at + 1 :]: values for c, values in self.values.items() if c[at] == mode}
 
 
-def gather(algorithm: str, found: list[RunResult]) -> Tested:
-    """Read the episodes of an algorithm's tested runs; seeds under a condition must have equally many episodes."""
-    columns = defaultdict(list)
+def gather(algorithm: str, found: list[RunResult], metric: str | None = None) -> Tested:
+    """Read the episodes of an algorithm's tested runs; seeds under a condition must have equally many episodes.
+
+    metric: the task kind's own, unless another is named; conditions without a value are left out.
+    """
+    columns, metric = defaultdict(list), metric or found[0].metric
     for result in found:
-        for condition, values in result.episodes().groupby(CONDITION_COLUMNS, sort=True)[result.metric]:
+        frame = result.episodes().dropna(subset=[metric])
+        for condition, values in frame.groupby(CONDITION_COLUMNS, sort=True)[metric]:
             columns[condition].append((result.folder, values.to_numpy(np.float64)))
     for condition, entries in columns.items():
         longest, shortest = max(entries, key=lambda e: len(e[1])), min(entries, key=lambda e: len(e[1]))
@@ -73,7 +74,7 @@ def gather(algorithm: str, found: list[RunResult]) -> Tested:
     values = {
         c: np.stack([values for _, values in entries]) for c, entries in sorted(columns.items(), key=_order)
     }
-    return Tested(algorithm, found[0].run, values)
+    return Tested(algorithm, found[0].run, metric, values)
 
 
 def _order(item: tuple[tuple, object]) -> tuple:
@@ -91,8 +92,7 @@ def _batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndar
 
 
 def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
-    rows = {}
-    top = 1.0 if tested.metric == "accuracy" else np.inf
+    rows, (bottom, top) = {}, results.RANGES[tested.metric]
     for conditions, stack in _batches(tested.values):
         interval = stats.two_level_interval(stack)
         within = [np.mean([stats.episode_interval(seed)[1] for seed in table]) for table in stack]
@@ -106,7 +106,7 @@ def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
                 "paper_mode": named["mode"] == tested.paper_mode,
                 "metric": tested.metric,
                 "mean": interval.mean[i],
-                "low": max(interval.low[i], 0.0),
+                "low": max(interval.low[i], bottom),
                 "high": min(interval.high[i], top),
                 "episode_half_width": within[i],
                 "n_seeds": stack.shape[1],
@@ -178,7 +178,8 @@ def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
 
     Algorithms without a value in every block are left out: a rank among fewer is not comparable.
     """
-    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells)]
+    ranked_by = cells["metric"].isin(results.METRICS.values())
+    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells) & ranked_by]
     paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
     names = sorted(paper["dataset"].unique())
     rows = []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from algos.base import MetaLearner
-from bench.evaluate import Embedder, Scores, evaluate_images
+from bench.evaluate import Embedder, Scores, evaluate_images, fitted_curve
 from bench.results import STANDARD
 from bench.sources import ImageSource, SinusoidSource
 from tasks import dataset, shifts
@@ -89,13 +89,38 @@ def shifted_split(
 def point_conditions(
     source: SinusoidSource, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
 ) -> Iterator[Result]:
-    """In range, then with each parameter out of range (severity 1: the published range)."""
+    """In range, with each parameter out of range (severity 1: the published range), by other numbers of steps."""
     own = Condition(1, frozen.shot)
     yield own, frozen.digest, source.score(learner, "test", frozen, "inductive")
+    for shift, bounds, moved in _out_of_range(source, frozen, spec):
+        condition = replace(own, shift=shift, severity=1, value=bounds[1], scope="task")
+        yield condition, moved.digest, source.score(learner, "test", moved, "inductive")
+    usual, fewer = learner.test_steps, frozen.head(spec["experiments"]["episodes"])
+    for steps in spec["experiments"]["steps"] if usual is not None else ():
+        learner.test_steps = steps
+        scores = source.score(learner, "test", fewer, "inductive")
+        yield replace(own, test_steps=steps), fewer.digest, scores
+    learner.test_steps = usual
+
+
+def _out_of_range(
+    source: SinusoidSource, frozen: SinusoidEpisodes, spec: dict[str, Any]
+) -> Iterator[tuple[str, tuple[float, float], SinusoidEpisodes]]:
+    """The study's shifts of sinusoids: name, range, and the episodes drawn from it."""
     tasks, shot, query = spec["shifts"]["episodes"], frozen.shot, frozen.x.shape[1] - frozen.shot
     for shift, severities in spec["shifts"]["severities"].items():
         if shift in OUT_OF_RANGE and severities:
             bounds = OUT_OF_RANGE[shift]
-            moved = source.frozen("test", tasks, 1, shot, query, spec["study_seed"], **{shift: bounds})
-            condition = replace(own, shift=shift, severity=1, value=bounds[1], scope="task")
-            yield condition, moved.digest, source.score(learner, "test", moved, "inductive")
+            yield (
+                shift,
+                bounds,
+                source.frozen("test", tasks, 1, shot, query, spec["study_seed"], **{shift: bounds}),
+            )
+
+
+def point_fits(
+    source: SinusoidSource, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
+) -> dict[str, dict]:
+    """The first episode in range (`none`) and out of it, by shift, with the learner's curve: what the report draws."""
+    episodes = {"none": frozen} | {shift: moved for shift, _, moved in _out_of_range(source, frozen, spec)}
+    return {shift: fitted_curve(learner, chosen, source.device) for shift, chosen in episodes.items()}

@@ -1,7 +1,9 @@
 """Score a learner on frozen episodes, one number per episode and metric."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,11 +13,15 @@ from torch import Tensor
 
 from algos.base import EmbeddingLearner, MetaLearner
 from tasks.dataset import ImageSplit
-from tasks.episodes import FrozenEpisodes
+from tasks.episodes import Episodes, FrozenEpisodes
 from tasks.sinusoid import SinusoidEpisodes
 
-METRICS = ("accuracy", "nll", "brier", "confidence", "mse")
+METRICS = ("accuracy", "nll", "brier", "confidence", "mse", "coverage")
+INTERVAL = 1.96
+"""Standard deviations to either side of the mean that hold 95 % of a Gaussian."""
 IMAGES_PER_BATCH = 2_000
+GRID = 81
+"""Points of a drawn curve."""
 
 Scores = dict[str, np.ndarray]
 """float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply."""
@@ -45,16 +51,40 @@ def evaluate_images(
 
 
 def evaluate_points(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> Scores:
-    """Mean squared error of each regression episode."""
+    """Mean squared error of each regression episode; nll and coverage for learners that predict a distribution."""
     with _testing(learner, "inductive"):
         parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
-        return _joined(
-            _regression_scores(
-                learner.predict(learner.adapt(part.support_x, part.support_y, part.way), part.query_x),
-                part.query_y,
-            )
-            for part in parts
-        )
+        return _joined(_regression_scores(*_points(learner, part), part.query_y) for part in parts)
+
+
+def _points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
+    """Predicted mean and, where the learner has one, variance of each query."""
+    phi = learner.adapt(part.support_x, part.support_y, part.way)
+    predicted = learner.distribution(phi, part.query_x)
+    return predicted if predicted is not None else (learner.predict(phi, part.query_x), None)
+
+
+def fitted_curve(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> dict[str, list]:
+    """What a learner makes of the first episode, for a drawing: support points, grid, truth, mean and deviation."""
+    part = episodes.batch(0, 1, device)
+    x = torch.linspace(*episodes.DOMAIN, GRID)
+    with _testing(learner, "inductive"):
+        grid = x.view(1, -1, 1).to(device)
+        mean, variance = _points(learner, replace(part, query_x=grid))
+    deviation = None if variance is None else _listed(variance.expand_as(mean).sqrt())
+    truth = episodes.amplitude[0] * np.sin(episodes.frequency[0] * x.numpy() - episodes.phase[0])
+    support = [_listed(values) for values in (part.support_x, part.support_y)]
+    return {
+        "support": support,
+        "x": _listed(x),
+        "truth": _listed(truth),
+        "mean": _listed(mean),
+        "deviation": deviation,
+    }
+
+
+def _listed(values: Tensor | np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values.reshape(-1)]
 
 
 @contextmanager
@@ -152,11 +182,16 @@ def _classification_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         "nll": -own.mean(-1),
         "brier": brier.mean(-1),
         "confidence": p.amax(-1).mean(-1),
-        "mse": torch.full_like(own[:, 0], torch.nan),
+        **dict.fromkeys(("mse", "coverage"), torch.full_like(own[:, 0], torch.nan)),
     }
 
 
-def _regression_scores(mean: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Predictions and targets `[B, Q, d]` -> mse `[B]`."""
-    mse = (mean - target).square().mean((1, 2))
-    return {metric: mse if metric == "mse" else torch.full_like(mse, torch.nan) for metric in METRICS}
+def _regression_scores(mean: Tensor, variance: Tensor | None, target: Tensor) -> dict[str, Tensor]:
+    """Predictions and targets `[B, Q, d]` -> mse `[B]`; of a Gaussian also nll and the share of targets in its interval."""
+    error = (mean - target).square()
+    scores = dict.fromkeys(METRICS, torch.full_like(error[:, 0, 0], torch.nan)) | {"mse": error.mean((1, 2))}
+    if variance is not None:
+        nll = (torch.log(2 * math.pi * variance) + error / variance).sum(-1) / 2
+        inside = error <= INTERVAL**2 * variance
+        scores |= {"nll": nll.mean(1), "coverage": inside.to(error.dtype).mean((1, 2))}
+    return scores

@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures
+from bench import appendix, contents, curves, evidence, figures, others
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -24,6 +24,7 @@ SECTIONS = {
     "result": "Result",
     "table": "Table",
     "shifts": "Out of distribution",
+    "other": "Other tasks",
     "learning": "Learning curves",
     "comparison": "Paired comparison",
     "cost": "Cost",
@@ -126,11 +127,12 @@ def build_report(study: Study) -> Path:
 def draw(summary: Summary) -> dict[str, list[Figure]]:
     """The figures of each section; a study without results may have learning curves already."""
     look, cells = summary.looks, summary.cells
-    drawn = {"headline": [], "shifts": [], "ranks": []}
+    drawn = {"headline": [], "shifts": [], "other": [], "ranks": []}
     if len(cells):
         ranks = figures.rank_figure(summary.ranks, look)
         drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
         drawn["shifts"] = list(curves.shift_figures(cells, look).values())
+        drawn["other"] = others.other_figures(cells, look)
         drawn["ranks"] = [ranks] if ranks else []
     return drawn | {"learning": curves.learning_figures(summary.history, look)}
 
@@ -138,12 +140,13 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    tables = {name: [] for name in ("headline", "published", "cost", *appendix.COMPARED)}
+    tables = {name: [] for name in ("headline", "published", "other", "cost", *appendix.COMPARED)}
     tables["missing"] = [appendix.missing_table(runs)]
     if len(cells):
         tables |= {
             "headline": [contents.headline_table(cells, runs, pairs)],
             "published": [contents.published_table(cells)],
+            "other": [others.other_table(cells)],
             "cost": [appendix.cost_table(runs)],
         }
         for scope in appendix.COMPARED:

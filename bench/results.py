@@ -38,6 +38,7 @@ EPISODE_COLUMNS = {
     "brier": "float32",
     "confidence": "float32",
     "mse": "float32",
+    "coverage": "float32",
 }
 HISTORY_COLUMNS = {
     "step": "int64",
@@ -51,7 +52,12 @@ HISTORY_COLUMNS = {
     "learning_rate": "float64",
 }
 METRICS = {"classification": "accuracy", "regression": "mse"}
-_RANGES = {"accuracy": (0, 1), "confidence": (0, 1), "brier": (0, 2), "nll": (0, np.inf), "mse": (0, np.inf)}
+FURTHER_METRICS = {"classification": [], "regression": ["nll", "coverage"]}
+"""Summarised too, for algorithms that have them."""
+RANGES = {
+    **{"accuracy": (0.0, 1.0), "confidence": (0.0, 1.0), "brier": (0.0, 2.0), "coverage": (0.0, 1.0)},
+    **{"nll": (-np.inf, np.inf), "mse": (0.0, np.inf)},
+}
 _CHOICES = {"scope": {"clean", "task", "query"}, "mode": {"inductive", "transductive"}}
 _MEASURES = {"classification": ["accuracy", "nll", "brier", "confidence"], "regression": ["mse"]}
 
@@ -95,8 +101,9 @@ TEST_SCHEMA = _record(
         "conditions": _COUNT,
         "peak_memory_mb": _AMOUNT,
         "provenance": {"type": "object"},
+        "fits": {"type": "object", "additionalProperties": {"type": "object"}},
     },
-    optional=["peak_memory_mb", "provenance"],
+    optional=["peak_memory_mb", "provenance", "fits"],
 )
 
 
@@ -151,14 +158,14 @@ def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
         if odd:
             raise ResultError(f"{path}: {column} = {odd[0]!r} is not one of {sorted(allowed)}")
     for column in _MEASURES[task_kind]:
-        low, high = _RANGES[column]
+        low, high = RANGES[column]
         values = frame[column].to_numpy()
         bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= high)))
         if len(bad):
             row = frame.iloc[bad[0]]
             where = {key: row[key] for key in [*CONDITION_COLUMNS, "episode"]}
             raise ResultError(
-                f"{path}: {column} = {values[bad[0]]} is outside [{low}, {high}] at {where} ({len(bad)} such rows); "
+                f"{path}: {column} = {values[bad[0]]} is outside [{low:g}, {high:g}] at {where} ({len(bad)} such rows); "
                 "a run that gives no finite prediction is to be recorded as diverged"
             )
     order = [*CONDITION_COLUMNS, "episode"]
@@ -174,8 +181,8 @@ def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
 def write_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
     """Write the per-episode results of a run, one row per condition and episode (`EPISODE_COLUMNS`).
 
-    Accuracy, confidence in [0, 1], Brier score in [0, 2], nll and mse >= 0; the measures of the task kind must be
-    finite, those of the other kind are NaN. A diverged run writes a frame of zero rows.
+    Accuracy, confidence, coverage in [0, 1], Brier score in [0, 2], mse >= 0; the measures of the task kind must be
+    finite (regression: nll and coverage may be NaN), those of the other kind are NaN. A diverged run writes a frame of zero rows.
     """
     return write_parquet(path, check_episodes(Path(path), frame, task_kind))
 

@@ -5,6 +5,7 @@ same bytes. Runs that are missing, untested or diverged are rows of runs.csv; ce
 """
 
 import argparse
+import itertools
 from collections import defaultdict
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def summarize(study: Study) -> Path:
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
         tested = _tested(group)
-        cells += [row for algorithm in tested for row in cell_rows(setting, algorithm)]
+        further = [_tested(group, metric) for metric in results.FURTHER_METRICS[group[0][0].kind]]
+        for algorithm in itertools.chain(tested, *further):
+            cells += cell_rows(setting, algorithm)
         comparisons += comparison_rows(setting, tested)
     cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
     folder = results_root() / study.name / "tables"
@@ -95,13 +98,13 @@ def check_same_episodes(found: list[RunResult]) -> None:
                 )
 
 
-def _tested(group: list[tuple[Run, RunResult]]) -> list[Tested]:
-    """What the finished runs of one setting say, by algorithm in the study's order."""
+def _tested(group: list[tuple[Run, RunResult]], metric: str | None = None) -> list[Tested]:
+    """What the finished runs of one setting say of a metric (see `gather`), by algorithm in the study's order."""
     by_algorithm = defaultdict(list)
     for run, result in group:
         if result.status in ("ok", "untrained"):
             by_algorithm[algos.name_of(run.algorithm)].append(result)
-    return [gather(algorithm, found) for algorithm, found in by_algorithm.items()]
+    return [gather(algorithm, found, metric) for algorithm, found in by_algorithm.items()]
 
 
 def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import torch
 
 from algos.base import MetaLearner
 from bench import devices, results
-from bench.conditions import Condition, Result, image_conditions, point_conditions
+from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
 from bench.evaluate import Scores
 from bench.experiments import other_tasks
 from bench.sources import SinusoidSource, open_source
@@ -53,11 +53,13 @@ def test(study: Study, run: Run) -> None:
     learner = build_learner(study, run, source)
     learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
     learner.to(device).eval()
-    rows, digests = [], {f"{run.way}way_{run.shot}shot": frozen.digest}
+    rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     if record["status"] != "diverged":
         for condition, digest, scores in measured(learner, source, frozen, spec):
             rows.append(_frame(condition, scores))
             digests.setdefault(_task(condition), digest)
+        if isinstance(source, SinusoidSource):
+            fits = point_fits(source, learner, frozen, spec)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
     results.write_test(
@@ -67,6 +69,7 @@ def test(study: Study, run: Run) -> None:
             "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
             "episodes": digests,
             "conditions": len(rows),
+            "fits": fits,
             "peak_memory_mb": devices.peak_memory_mb(device),
             "provenance": devices.provenance(device, started),
         },

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -87,6 +87,8 @@ class SinusoidEpisodes:
     frequency: np.ndarray
     shot: int
     way: int = 1
+    DOMAIN: ClassVar[Range] = Sinusoids.x
+    """Where x is drawn from."""
 
     @classmethod
     def draw(

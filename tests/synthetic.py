@@ -39,6 +39,7 @@ def make_study(
     diverged: Iterable[str] = (),
     missing: Iterable[str] = (),
     untested: Iterable[str] = (),
+    experiments: Mapping | None = None,
 ) -> Path:
     """Write `root/config/<name>.yaml` and its run folders below `root/results`; returns the path of the YAML.
 
@@ -67,6 +68,7 @@ def make_study(
             "episodes": shift_episodes,
             "severities": {key: list(value) for key, value in shifts.items()},
         },
+        "experiments": dict(experiments or {}),
     }
     path = root / "config" / f"{name}.yaml"
     results.write_text(path, yaml.safe_dump(study, sort_keys=False))
@@ -199,7 +201,23 @@ def _episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
                 for scope in study["shifts"]["scopes"]:
                     condition = (shift, severity, scope, mode)
                     frames.append(_condition(study, key, kind, condition, study["shifts"]["episodes"]))
+    for task in _other_tasks(study["experiments"], key):
+        mode = FACTS[key[3]][2] if both_modes else "inductive"
+        frame = _condition(study, key, kind, ("none", 0, "clean", mode), 60)
+        frames.append(frame.assign(**task))
     return pd.concat(frames, ignore_index=True)
+
+
+def _other_tasks(experiments: dict, key: tuple) -> list[dict]:
+    """Changes to a clean condition, by the rules of bench.experiments."""
+    fixed = key[3] in ("maml", "fomaml", "reptile", "snail", "lstm")
+    tasks = [{"test_shot": shot} for shot in experiments.get("shots", ()) if shot != key[2]]
+    tasks += [{"test_way": way} for way in experiments.get("ways", ()) if way != key[1] and not fixed]
+    if key[3] in ("maml", "fomaml", "reptile"):
+        tasks += [{"test_steps": steps} for steps in experiments.get("steps", ())]
+    if experiments.get("within_alphabet"):
+        tasks.append({"test_tasks": "alphabet"})
+    return tasks + [{"test_tasks": name} for name in experiments.get("other_data", ())]
 
 
 def _condition(study: dict, key: tuple, kind: str, condition: tuple, count: int) -> pd.DataFrame:
@@ -229,6 +247,7 @@ def _condition(study: dict, key: tuple, kind: str, condition: tuple, count: int)
         "brier": 2 * (1 - expected) * 0.8,
         "confidence": np.clip(expected + 0.03, 0, 1),
         "mse": nan,
+        "coverage": nan,
     }
     if kind == "regression":
         measures = {name: nan for name in measures} | {

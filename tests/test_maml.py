@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import algos
 from algos.base import TaskSpec
 from algos.nets.layers import Linear, Statistics
 from algos.optimization.fomaml import FOMAML
@@ -157,3 +158,62 @@ def test_testing_builds_no_graph_and_may_take_more_steps():
 def test_another_way_is_refused():
     with pytest.raises(ValueError, match="MAML has a head for 3 classes and cannot do 5-way tasks"):
         learner().adapt(torch.rand(1, 5, 1, 28, 28), torch.arange(5).unsqueeze(0), 5)
+
+
+@pytest.mark.parametrize("head_init", ["shared", "zero"])
+@pytest.mark.parametrize("kind", [MAML, FOMAML])
+def test_a_head_without_class_order_takes_any_way_and_follows_a_renaming(kind, head_init):
+    """Card E5: training and test in 5-way tasks with a learner made for 3-way ones; exactly equivariant."""
+    model = learner(kind, head_init=head_init, inner_steps=2, test_steps=4)
+    drawn = planted.sampler("ways", "test").sample(3, 5, 2, 4)
+    support, query = drawn.support_x.double(), drawn.query_x.double()
+    names = torch.tensor([4, 2, 0, 1, 3])
+    for mode in (model.train(), model.eval()):
+        logits = mode.predict(mode.adapt(support, drawn.support_y, 5), query)
+        renamed = mode.predict(mode.adapt(support, names[drawn.support_y], 5), query)
+        assert logits.shape == (3, 20, 5)
+        torch.testing.assert_close(renamed[..., names], logits)
+
+
+def test_a_shared_head_is_a_free_head_with_equal_columns():
+    """The loss is that of the free head; the gradient of the one vector is the sum of its copies' gradients."""
+    shared, free, episodes = learner(head_init="shared", inner_steps=2), learner(inner_steps=2), tasks()
+    free.net.backbone = shared.net.backbone
+    free.net.head.weight.data.copy_(shared.net.head.weight.detach().expand(planted.WAY, -1))
+    torch.testing.assert_close(shared.outer_loss(episodes), free.outer_loss(episodes))
+    ours, theirs = meta_gradient(shared, episodes), meta_gradient(free, episodes)
+    summed = [g.sum(0, keepdim=True) if len(g) == planted.WAY else g for g in theirs]
+    for a, b in zip(ours, summed, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_head_of_zeros_is_not_learned_and_its_first_step_leaves_the_body():
+    model, episodes = learner(head_init="zero", inner_steps=1), tasks()
+    adapted, _ = model.adapt(episodes.support_x, episodes.support_y, planted.WAY)
+    for name, w in model.net.backbone.named_parameters():
+        if f"backbone.{name}" in adapted:
+            torch.testing.assert_close(adapted[f"backbone.{name}"], w.expand(3, *w.shape), rtol=0, atol=0)
+    assert adapted["head.weight"].abs().min() > 0
+    model.outer_loss(episodes).backward()
+    assert model.net.head.weight.grad is None and model.net.backbone.blocks[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", ["maml", "fomaml", "anil", "reptile"])
+def test_the_test_steps_of_a_trained_learner_may_be_changed(name):
+    """After 0, 1, 2 ... steps: zero is the initialisation, the default comes back, one step more is one more."""
+    model, episodes = planted.small(algos.load(name), test_steps=3).double(), tasks()
+
+    def logits(steps):
+        model.test_steps = steps
+        return planted.predictions(model, episodes, transductive=True)
+
+    default = planted.predictions(model, episodes, transductive=True)
+    by_steps = [logits(steps) for steps in range(5)]
+    torch.testing.assert_close(by_steps[3], default, rtol=0, atol=0)
+    own = planted.predictions(planted.small(algos.load(name), test_steps=4).double(), episodes, True)
+    torch.testing.assert_close(by_steps[4], own)
+    model.test_steps = 0
+    other = dataclasses.replace(episodes, support_y=episodes.support_y.flip(1))
+    torch.testing.assert_close(planted.predictions(model, other, True), by_steps[0], rtol=0, atol=0)
+    moved = [(a - b).abs().max() for a, b in zip(by_steps, by_steps[1:], strict=False)]
+    assert min(moved) > 1e-6

@@ -44,6 +44,7 @@ def page(tmp_path_factory) -> Path:
         diverged=[DIVERGED],
         missing=[MISSING, MISSING.replace("seed0", "seed1")],
         untested=[UNTESTED],
+        experiments={"shots": [1, 5], "ways": [10], "steps": [0, 5], "within_alphabet": True},
     )
 
 
@@ -109,6 +110,18 @@ def test_published_values_stand_only_beside_their_own_mode(page):
     key = "Omniglot 5-way 1-shot: Published"
     by_mode = {r["Mode"]: r[key] for r in headline(page) if r["Algorithm"] == "MAML"}
     assert by_mode == {"inductive": "–", "transductive, paper": "98.7 ± 0.4"}
+
+
+def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
+    rows = list(csv.DictReader((page.parent / "tables" / "other-tasks.csv").open()))
+    maml = next(r for r in rows if r["Algorithm"] == "MAML" and r["Setting"] == "Omniglot 5-way 1-shot")
+    shown = next(r for r in headline(page) if r["Algorithm"] == "MAML" and r["Mode"].endswith("paper"))
+    assert maml["As trained"] == shown["Omniglot 5-way 1-shot: Accuracy, %"]
+    assert re.fullmatch(r"\d+\.\d ± \d+\.\d", maml["Within one alphabet"])
+    text = re.sub(r"\s+", " ", page.read_text())
+    assert "Omniglot 5-way 1-shot, against gradient steps at test: MAML" in text
+    ways = re.search(r"Omniglot 5-way 1-shot, against classes at test: ([^\"]*)", text)[1]
+    assert "Prototypical networks" in ways and "MAML" not in ways
 
 
 def test_floors_close_the_table(page):

@@ -68,6 +68,17 @@ def test_no_position_sees_a_later_one(block):
     assert (before[:, 4:] != after[:, 4:]).any(-1).all()
 
 
+def test_the_whole_stack_is_causal():
+    """Every block in turn, as it stands in the learner: a change after position t leaves the outputs up to t."""
+    model, x = learner(), torch.randn(2, 7, 9)
+    changed = x.clone()
+    changed[:, 4:] += torch.randn(2, 3, 9)
+    for block in model.blocks:
+        x, changed = block(x), block(changed)
+    assert torch.equal(x[:, :4], changed[:, :4])
+    assert (x[:, 4:] != changed[:, 4:]).any(-1).all()
+
+
 def test_attention_rows_sum_to_one_over_the_past():
     block = CausalAttention(5, 4, 3)
     x = torch.randn(2, 6, 5)

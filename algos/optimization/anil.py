@@ -68,6 +68,7 @@ class ANIL(EmbeddingLearner):
         self.encoder = build_backbone(params.backbone, params.hidden, spec)
         self.any_way = params.head_init == "shared"
         self.head = Linear(self.encoder.features, 1 if params.head_init == "shared" else spec.way)
+        self.test_steps = params.test_steps
 
     @property
     def nil(self) -> bool:
@@ -79,7 +80,7 @@ class ANIL(EmbeddingLearner):
         if self.nil:
             return F.normalize(features, dim=-1), target
         inputs, weight = self._with_bias(features), self._start(len(features), way)
-        for _ in range(self.params.inner_steps if self.training else self.params.test_steps):
+        for _ in range(self.params.inner_steps if self.training else self.test_steps):
             gradient = head_gradient(inputs, weight, target, self.regression)
             weight = weight - self.params.inner_rate * gradient
         return weight

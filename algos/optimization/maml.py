@@ -11,8 +11,12 @@ Deviations from the paper and its released code:
 2. Batch norm has a learned scale besides the shift. Neither is adapted in the inner loop, as in the released code.
 3. Outside the presets, 5 queries per class in training (the code uses as many as shots on Omniglot, 15 on miniImageNet).
 4. Inductive mode, which the paper lacks: queries are normalised by the statistics of the adapted support pass.
+5. The paper's head is `free`, one start per class. `head_init: shared` starts every class from one learned vector (Ye &
+   Chao 2022), `zero` from zero (Kao, Chiu & Chen 2022; the body moves from the second step on): no class has a place
+   of its own, so tasks of any way can be done. Tests may take any number of steps: set `test_steps` of the learner.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +44,10 @@ class Network(nn.Module):
         return self.head(self.backbone(x, statistics))
 
 
+def descend(weights: Weights, gradients: Iterable[Tensor], rates: Iterable[float | Tensor]) -> Weights:
+    return {name: w - rate * g for (name, w), g, rate in zip(weights.items(), gradients, rates, strict=True)}
+
+
 class MAML(MetaLearner):
     title = "MAML"
     family = "optimization-based"
@@ -47,7 +55,6 @@ class MAML(MetaLearner):
     tasks = ("classification", "regression")
     paper_mode = "transductive"
     first_order = False
-    any_way = False
     presets = {
         "omniglot": dict(backbone="conv4_stride", steps=60_000, schedule="constant", clip_norm=0.0),
         "omniglot 1shot": dict(train_query=1),
@@ -75,11 +82,19 @@ class MAML(MetaLearner):
         inner_reduction: str = hyper(
             "mean", "inner cross-entropy over the support, per shot", ("mean", "sum")
         )
+        head_init: str = hyper(
+            "free", "start of each class: its own, one for all, or zero", ("free", "shared", "zero")
+        )
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
+        self.any_way = params.head_init != "free"
+        outputs = 1 if self.any_way else spec.way
+        self.net = Network(build_backbone(params.backbone, params.hidden, spec), outputs)
+        if params.head_init == "zero":
+            nn.init.zeros_(self.net.head.weight)
+            self.net.head.requires_grad_(False)
         self.test_steps = params.test_steps
-        self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
 
     @property
     def steps(self) -> int:
@@ -87,44 +102,61 @@ class MAML(MetaLearner):
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
         """Weights after gradient descent on the support loss (each with a leading B), and the support inputs."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
-        weights = {
-            name: w.unsqueeze(0).expand(len(support_x), *w.shape)
-            for name, w in self.net.named_parameters()
-            if not name.endswith(NOT_ADAPTED)
-        }
-        for _ in range(self.steps):
-            weights = self._step(weights, support_x, support_y)
+        weights = self._start(len(support_x), way)
+        for step in range(self.steps):
+            weights = self._step(weights, support_x, support_y, step)
         return weights, support_x
 
-    def _step(self, weights: Weights, x: Tensor, y: Tensor) -> Weights:
+    def _start(self, tasks: int, way: int) -> Weights:
+        """theta, expanded to the tasks: a view of the weights that the inner loop adapts."""
+        if way != self.spec.way and not self.any_way:
+            raise ValueError(
+                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks; "
+                "head_init 'shared' or 'zero' can"
+            )
+        weights = {name: w for name, w in self.net.named_parameters() if not name.endswith(NOT_ADAPTED)}
+        if self.any_way:
+            weights |= {
+                name: w.expand(way, *w.shape[1:]) for name, w in weights.items() if name.startswith("head.")
+            }
+        return {name: w.expand(tasks, *w.shape) for name, w in weights.items()}
+
+    def _step(self, weights: Weights, x: Tensor, y: Tensor, step: int) -> Weights:
         """phi <- phi - rate * gradient of the support loss (eq. 1), for all tasks at once."""
         with torch.enable_grad():
-            if not self.training:
-                weights = {name: w.detach().requires_grad_() for name, w in weights.items()}
-            loss = self._inner_loss(functional_call(self.net, weights, (x, Statistics.batch())), y)
+            weights = self._differentiable(weights)
+            loss = self._inner_loss(self._output(weights, x, Statistics.batch(), step), y)
             second_order = self.training and not self.first_order
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=second_order)
+        return descend(weights, gradients, self._rates(step, len(weights)))
+
+    def _differentiable(self, weights: Weights) -> Weights:
+        """At test each step starts a graph of its own; in training only a head of zeros, which is not learned, does."""
         return {
-            name: w - self.params.inner_rate * g
-            for (name, w), g in zip(weights.items(), gradients, strict=True)
+            name: w if self.training and w.requires_grad else w.detach().requires_grad_()
+            for name, w in weights.items()
         }
+
+    def _output(self, weights: Weights, x: Tensor, statistics: Statistics, step: int) -> Tensor:
+        """What the network with these weights predicts; `step` counts the inner steps, all alike here."""
+        return functional_call(self.net, weights, (x, statistics))
+
+    def _rates(self, step: int, tensors: int) -> Iterable[float | Tensor]:
+        """Step size of each weight tensor."""
+        return [self.params.inner_rate] * tensors
 
     def _inner_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Sum over tasks (they share no weights, so none scales another) of each task's support loss."""
         if self.spec.kind == "regression":
             return F.mse_loss(prediction, target, reduction="sum") / target[0].numel()
         total = F.cross_entropy(prediction.flatten(0, 1), target.flatten(), reduction="sum")
-        examples = target.shape[1]
-        return total / (examples if self.params.inner_reduction == "mean" else examples / self.spec.way)
+        examples, way = target.shape[1], prediction.shape[-1]
+        return total / (examples if self.params.inner_reduction == "mean" else examples / way)
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
-        weights, support_x = phi
+        (weights, support_x), last = phi, self.steps - 1
         statistics = Statistics.batch()
         if not (self.training or self.transductive):
-            functional_call(self.net, weights, (support_x, statistics))
+            self._output(weights, support_x, statistics, last)
             statistics = Statistics.of(statistics)
-        return functional_call(self.net, weights, (query_x, statistics))
+        return self._output(weights, query_x, statistics, last)

@@ -44,7 +44,7 @@ def adam_step(
 
 def mini_batches(examples: int, steps: int, size: int, generator: torch.Generator | None = None) -> Tensor:
     """Indices `[steps, size]`: shuffle, cut consecutive batches, shuffle again when the examples are used up."""
-    rounds = -(-steps * size // examples)
+    rounds = -(-steps * size // examples) or 1
     order = torch.cat([torch.randperm(examples, generator=generator) for _ in range(rounds)])
     return order[: steps * size].view(steps, size)
 
@@ -93,6 +93,7 @@ class Reptile(MetaLearner):
         for name, w in self.net.named_parameters():
             self.register_buffer(self._moment(name), torch.zeros_like(w))
         self.register_buffer("count", torch.zeros(()))
+        self.test_steps = params.test_steps
 
     @staticmethod
     def _moment(name: str) -> str:
@@ -112,8 +113,9 @@ class Reptile(MetaLearner):
         tasks, p = len(x), self.params
         weights = {n: w.detach().expand(tasks, *w.shape) for n, w in self.net.named_parameters()}
         moments = {n: getattr(self, self._moment(n)).expand(tasks, *w.shape[1:]) for n, w in weights.items()}
-        steps, size = (p.inner_steps, p.inner_batch) if self.training else (p.test_steps, p.test_batch)
+        steps, size = (p.inner_steps, p.inner_batch) if self.training else (self.test_steps, p.test_batch)
         generator = None if self.training else torch.Generator().manual_seed(0)
+        loss = x.new_zeros(())
         for i, batch in enumerate(mini_batches(x.shape[1], steps, size, generator).to(x.device), start=1):
             loss, gradients = self._gradients(weights, x[:, batch], y[:, batch])
             weights, moments = adam_step(weights, gradients, moments, self.count + i, p.learning_rate)

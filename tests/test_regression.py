@@ -1,0 +1,207 @@
+"""What every learner promises in regression, the reference Gaussian process, and how regression is measured."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, ExpSineSquared
+
+import algos
+from algos.base import MetaLearner, TaskSpec
+from algos.baseline.gp import GaussianProcess, moments
+from bench.conditions import point_conditions, point_fits
+from bench.evaluate import _regression_scores, evaluate_points
+from bench.sources import open_source
+from tasks.episodes import Episodes
+from tasks.seeds import torch_generator
+from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes, SinusoidSampler
+from tests.planted import SMALL
+
+NAMES = [name for name in algos.discover() if "regression" in algos.load(name).tasks]
+ONLY = [name for name in NAMES if "classification" not in algos.load(name).tasks]
+SPEC = TaskSpec("sinusoid", "regression", (1,), 1, 5)
+CPU = torch.device("cpu")
+
+
+def small(name, **overrides) -> MetaLearner:
+    """The learner with its settings for sinusoids at test size."""
+    kind = algos.load(name)
+    known = {key: value for key, value in SMALL.items() if key in kind.Params.__dataclass_fields__}
+    torch.manual_seed(0)
+    return kind(SPEC, kind.resolve(name, SPEC, known | overrides)).eval()
+
+
+def waves(tasks=3, shot=5, query=7, name="regression") -> Episodes:
+    sampled = SinusoidSampler(torch_generator("cpu", name)).sample(tasks, 1, shot, query)
+    parts = {key: getattr(sampled, key).double() for key in ("support_x", "support_y", "query_x", "query_y")}
+    return dataclasses.replace(sampled, **parts)
+
+
+def predictions(learner, tasks) -> torch.Tensor:
+    with torch.no_grad():
+        return learner.predict(learner.adapt(tasks.support_x, tasks.support_y, 1), tasks.query_x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tasks_and_queries_do_not_see_each_other(name):
+    learner, tasks = small(name).double(), waves()
+    together = predictions(learner, tasks)
+    assert together.shape == (3, 7, 1) and torch.isfinite(together).all()
+    alone = dataclasses.replace(tasks, query_x=tasks.query_x[:, :1])
+    torch.testing.assert_close(predictions(learner, alone), together[:, :1], rtol=1e-9, atol=1e-9)
+    for t in range(3):
+        one = Episodes(*(part[t : t + 1] for part in dataclasses.astuple(tasks)[:4]), way=1)
+        torch.testing.assert_close(predictions(learner, one), together[t : t + 1], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_of_the_support_matter(name):
+    learner, tasks = small(name).double(), waves()
+    other = dataclasses.replace(tasks, support_y=-tasks.support_y)
+    assert (predictions(learner, tasks) - predictions(learner, other)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_distribution_is_around_the_prediction_and_narrower_near_the_support(name):
+    learner, tasks = small(name).double(), waves()
+    with torch.no_grad():
+        phi = learner.adapt(tasks.support_x, tasks.support_y, 1)
+        known = learner.distribution(phi, tasks.query_x)
+        if known is None:
+            assert type(learner).distribution is MetaLearner.distribution
+            return
+        mean, variance = known
+        torch.testing.assert_close(mean, learner.predict(phi, tasks.query_x))
+        assert (variance.expand_as(mean) > 0).all()
+        assert learner.distribution(phi, tasks.support_x)[1].mean() < variance.mean()
+
+
+@pytest.mark.parametrize("name", ONLY)
+def test_every_hyper_parameter_has_an_effect(name):
+    """As test_contract.py says of those that classify."""
+    needed = {"length": {"prior": "periodic"}}
+    for entry in dataclasses.fields(algos.load(name).Params):
+        base = needed.get(entry.name, {})
+        used = getattr(small(name, **base).params, entry.name)
+        others = [c for c in entry.metadata["choices"] or [2 * used] if c != used]
+        for value in others:
+            plain, changed = (
+                predictions(small(name, **o), _single(waves())) for o in (base, base | {entry.name: value})
+            )
+            assert not torch.allclose(plain, changed), f"{entry.name} = {value!r} changes nothing"
+
+
+def _single(tasks):
+    return Episodes(*(part.float() for part in dataclasses.astuple(tasks)[:4]), way=1)
+
+
+def test_the_prior_has_the_moments_of_the_tasks():
+    """Against a million sinusoids, also of another range."""
+    for amplitude, phase in [((0.1, 5.0), (0.0, math.pi)), ((5.0, 10.0), (0.3, 1.0))]:
+        draw = np.random.default_rng(0)
+        a, p = (draw.uniform(*bounds, 1_000_000) for bounds in (amplitude, phase))
+        weights = np.stack([a * np.cos(p), -a * np.sin(p)])
+        mean, covariance = moments(amplitude, phase)
+        np.testing.assert_allclose(mean, weights.mean(1), atol=0.01)
+        np.testing.assert_allclose(covariance, np.cov(weights), atol=0.03)
+
+
+@pytest.mark.parametrize("prior", ["sinusoids", "periodic"])
+def test_the_gaussian_process_is_scikit_learns(prior, float64):
+    ours, tasks = GaussianProcess(SPEC, GaussianProcess.Params(prior=prior, noise=0.1, length=0.7)), waves()
+    mean, variance = ours.distribution(ours.adapt(tasks.support_x, tasks.support_y, 1), tasks.query_x)
+    square = ours.weight_covariance.trace() + ours.weight_mean.square().sum()
+    for t in range(3):
+        x, y, query = tasks.support_x[t], tasks.support_y[t, :, 0], tasks.query_x[t]
+        if prior == "periodic":
+            kernel = ConstantKernel(float(square) / 2) * ExpSineSquared(0.7, 2 * math.pi)
+            process = GaussianProcessRegressor(kernel, alpha=0.1, optimizer=None).fit(x.numpy(), y.numpy())
+            expected, deviation = process.predict(query.numpy(), return_std=True)
+        else:
+            expected, deviation = _bayesian_linear(ours, x, y, query)
+        np.testing.assert_allclose(mean[t, :, 0], expected, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(variance[t, :, 0], deviation**2 + 0.1, rtol=1e-8)
+
+
+def _bayesian_linear(ours, x, y, query):
+    """The same posterior in weight space: precisions of the two weights add up."""
+    basis, at = (torch.cat([points.sin(), points.cos()], dim=-1) for points in (x, query))
+    prior = torch.linalg.inv(ours.weight_covariance)
+    covariance = torch.linalg.inv(prior + basis.T @ basis / 0.1)
+    weights = covariance @ (prior @ ours.weight_mean + basis.T @ y / 0.1)
+    return at @ weights, (at @ covariance * at).sum(-1).sqrt()
+
+
+def test_the_true_prior_needs_two_points_and_the_period_alone_needs_more():
+    frozen = SinusoidEpisodes.draw(200, 5, 15, "gp")
+    errors = {
+        prior: evaluate_points(small("gp", prior=prior, noise=1e-4), frozen, CPU)["mse"].mean()
+        for prior in ("sinusoids", "periodic")
+    }
+    assert errors["sinusoids"] < 1e-3 < 0.05 < errors["periodic"] < 1.5
+
+
+def test_measures():
+    """Two queries at one and three standard deviations: half of them are inside the interval."""
+    mean, variance = torch.zeros(1, 2, 1), torch.full((1, 1, 1), 4.0).expand(1, 2, 1)
+    scores = _regression_scores(mean, variance, torch.tensor([[[2.0], [-6.0]]]))
+    assert scores["mse"].item() == 20 and scores["coverage"].item() == 0.5
+    expected = -torch.distributions.Normal(0.0, 2.0).log_prob(torch.tensor([2.0, -6.0])).mean()
+    torch.testing.assert_close(scores["nll"], expected.view(1))
+    alone = _regression_scores(mean, None, torch.ones(1, 2, 1))
+    assert alone["mse"].item() == 1 and alone["nll"].isnan().all() and alone["coverage"].isnan().all()
+
+
+def test_intervals_of_the_right_width_cover():
+    """Data from the periodic prior itself, with its noise: 95 % of the targets lie in the 95 % interval."""
+    learner = small("gp", prior="periodic").double()
+    x = torch.rand(400, 20, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 10 - 5
+    noisy = learner.covariance(x, x) + learner.params.noise * torch.eye(20)
+    y = torch.linalg.cholesky(noisy) @ torch.randn(
+        400, 20, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    mean, variance = learner.distribution(learner.adapt(x[:, :5], y[:, :5], 1), x[:, 5:])
+    assert _regression_scores(mean, variance, y[:, 5:])["coverage"].mean().item() == pytest.approx(
+        0.95, abs=0.01
+    )
+
+
+@pytest.fixture
+def asked():
+    """A source, frozen episodes, and a test specification with both shifts and three numbers of steps."""
+    source = open_source("sinusoid", None, CPU)
+    spec = {
+        "study_seed": 0,
+        "shifts": {"episodes": 20, "severities": {"amplitude": [1], "phase": [1]}},
+        "experiments": {"episodes": 10, "steps": [0, 1, 5]},
+    }
+    return source, source.frozen("test", 30, 1, 5, 15, 0), spec
+
+
+def test_steps_are_varied_where_there_is_an_inner_loop(asked):
+    source, frozen, spec = asked
+    learner = small("maml")
+    found = [(c.shift, c.test_steps, s["mse"]) for c, _, s in point_conditions(source, learner, frozen, spec)]
+    assert [(shift, steps, len(mse)) for shift, steps, mse in found] == [
+        ("none", -1, 30), ("amplitude", -1, 20), ("phase", -1, 20), ("none", 0, 10), ("none", 1, 10), ("none", 5, 10)
+    ]  # fmt: skip
+    assert learner.test_steps == learner.params.test_steps
+    assert len({float(mse.mean()) for _, steps, mse in found if steps >= 0}) == 3
+    alone = list(point_conditions(source, small("gp"), frozen, spec))
+    assert [c.test_steps for c, _, _ in alone] == [-1] * 3
+    assert all(np.isfinite(scores["coverage"]).all() for _, _, scores in alone)
+
+
+def test_fits_are_of_the_first_episode_in_and_out_of_range(asked):
+    source, frozen, spec = asked
+    fits = point_fits(source, small("gp"), frozen, spec)
+    assert list(fits) == ["none", "amplitude", "phase"]
+    fit = fits["none"]
+    np.testing.assert_allclose(fit["support"][1], frozen.y[0, :5, 0], atol=1e-4)
+    np.testing.assert_allclose(fit["mean"], fit["truth"], atol=0.5)
+    assert fit["x"][0] == -5 and fit["x"][-1] == 5
+    assert max(map(abs, fits["amplitude"]["truth"])) > OUT_OF_RANGE["amplitude"][0] * 0.9
+    assert point_fits(source, small("maml"), frozen, spec)["none"]["deviation"] is None
