@@ -11,3 +11,12 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+def pytest_collection_modifyitems(items):
+    """What shares fixtures runs in one worker (`--dist loadgroup`): a file, and in the contract an algorithm."""
+    for item in items:
+        group = item.path.stem
+        if group == "test_contract" and hasattr(item, "callspec"):
+            group = f"{group} {item.callspec.params['name']}"
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -19,7 +19,7 @@ from algos.baseline.cosine_finetune import SCALE, CosineFinetune
 from algos.baseline.finetune import Finetune
 from algos.baseline.scratch import Scratch
 from algos.nets.augment import augmented
-from algos.nets.layers import Statistics
+from algos.nets.layers import Linear, Statistics
 from bench import checkpoint, results
 from bench.__main__ import main
 from tests import planted
@@ -116,7 +116,8 @@ def test_from_scratch_equals_adam_on_one_native_network_at_a_time(float64):
     weights, _ = model.adapt(support, chosen.support_y, planted.WAY)
     for t in range(2):
         fresh = planted.small(Scratch, hidden=4).net
-        nn.init.zeros_(fresh.head.weight)
+        fresh.head = Linear(fresh.backbone.features, planted.WAY)
+        torch.nn.init.zeros_(fresh.head.weight)
         adam = torch.optim.Adam(fresh.parameters(), lr=model.params.rate)
         for _ in range(5):
             adam.zero_grad()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
@@ -35,14 +35,17 @@ class Scratch(MetaLearner):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
-        self.net = Network(build_backbone(params.backbone, params.hidden, spec), spec.way)
+        self.net = Network(build_backbone(params.backbone, params.hidden, spec), 1)
+        nn.init.zeros_(self.net.head.weight)  # the start of each class, so any number of them will do
         self.test_steps = params.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
         """Weights trained on the support set (each with a leading B), and the support inputs."""
+        start = dict(self.net.named_parameters())
+        start |= {name: w.expand(way, *w.shape[1:]) for name, w in start.items() if name.startswith("head.")}
         weights = {
             name: w.detach().expand(len(support_x), *w.shape).clone().requires_grad_()
-            for name, w in self._fresh(way).items()
+            for name, w in start.items()
         }
         optimizer = torch.optim.Adam(weights.values(), lr=self.params.rate)  # elementwise: tasks do not mix
         for _ in range(self.test_steps):
@@ -54,13 +57,6 @@ class Scratch(MetaLearner):
                 w.grad = gradient
             optimizer.step()
         return {name: w.detach() for name, w in weights.items()}, support_x
-
-    def _fresh(self, way: int) -> Weights:
-        """The run's fresh weights, with a classifier of zeros for as many classes as the task has."""
-        return {
-            name: w.new_zeros(way, *w.shape[1:]) if name.startswith("head.") else w
-            for name, w in self.net.named_parameters()
-        }
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
         weights, support_x = phi

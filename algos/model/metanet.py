@@ -54,6 +54,7 @@ class MetaNet(EmbeddingLearner):
     family = "model-based"
     citation = "Munkhdalai & Yu 2017"
     modes = ("inductive",)
+    any_way = False
     presets = {
         "omniglot": dict(meta_batch=1, train_query=10, steps=26_000, schedule="constant"),
         "omniglot 20way": dict(clip_norm=0.05),

@@ -63,6 +63,7 @@ class MemoryLearner(EmbeddingLearner):
     """
 
     family = "model-based"
+    any_way = False
 
     @dataclass(frozen=True)
     class Params(Params):
