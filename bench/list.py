@@ -12,7 +12,9 @@ import algos
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "algorithm", nargs="?", help="name, or path of a file: show its hyper-parameters and presets"
+        "algorithm",
+        nargs="?",
+        help="name (also of a stage), or path of a file: show its hyper-parameters and presets",
     )
 
 
@@ -37,7 +39,7 @@ def overview() -> Table:
 
 def show_one(console: Console, algorithm: str) -> None:
     """Docstring of the file, hyper-parameters with their defaults, published presets."""
-    learner = algos.load(algorithm)
+    learner = algos.load_stage(algorithm) if algorithm in algos.stages() else algos.load(algorithm)
     console.print(inspect.getmodule(learner).__doc__.strip(), highlight=False, markup=False)
     table = Table("hyper-parameter", "default", "meaning", title="\nHyper-parameters", title_justify="left")
     for entry in fields(learner.Params):

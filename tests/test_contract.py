@@ -38,8 +38,8 @@ def solved():
             updates = UPDATES.get(name, UPDATES.get(learner_class.family, 120))
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
             if learner.stage:
-                stage = planted.small_stage(learner.stage, steps=updates)
-                planted.trained(stage, updates)
+                stage = planted.small_stage(learner.stage, steps=200, learning_rate=0.01)
+                planted.trained(stage, 200)
                 learner.encoder = stage.encoder
             learners[name] = (learner, planted.trained(learner, updates, enough=0.02))
         return learners[name]

@@ -4,8 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from algos.base import TaskSpec
 from algos.metric.matching import Matching
 from algos.metric.matching_fce import MatchingFCE
+from algos.nets.layers import Statistics
 from algos.nets.prototypes import class_means
 from tests import planted
 
@@ -84,6 +86,23 @@ def test_only_context_embeddings_feel_the_order_of_the_support():
     torch.testing.assert_close(logits(plain, SUPPORT[:, order], LABELS[:, order]), logits(plain))
     moved = logits(context, SUPPORT[:, order], LABELS[:, order]) - logits(context)
     assert moved.abs().max() > 1e-3
+
+
+def test_a_wide_embedding_is_the_mean_of_its_map():
+    """ResNet-12 on 84x84 images has 16,000 features; 640 of them are left for the LSTMs."""
+    spec = TaskSpec("miniimagenet", "classification", (3, 84, 84), 5, 1)
+    values = {"backbone": "resnet12", "hidden": 64}
+    with torch.device("meta"):
+        model = MatchingFCE(spec, MatchingFCE.resolve("matching_fce", spec, values))
+    assert model.encoder.features == model.query_lstm.hidden_size == 640
+
+
+def test_the_mean_of_the_map_is_taken_over_its_places(monkeypatch):
+    monkeypatch.setattr("algos.metric.matching_fce.LARGEST", 8)
+    pooled = learner(MatchingFCE, hidden=4, backbone="conv4_valid").eval()
+    x = torch.rand(1, 2, 1, 28, 28, dtype=torch.float64)
+    maps = pooled.encoder.encoder(x, Statistics.running()).view(1, 2, 4, 25)
+    torch.testing.assert_close(pooled.embed(x), maps.mean(3))
 
 
 def test_an_embedding_too_wide_for_the_lstms_is_refused(monkeypatch):

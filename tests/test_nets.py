@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
+import algos
+from algos.base import TaskSpec
 from algos.nets.conv4 import Conv4
 from algos.nets.layers import ConvNorm, Linear, Statistics, conv2d
 from algos.nets.r2d2 import R2D2Net
@@ -188,3 +190,15 @@ def test_drop_block_starts_at_zero_and_only_works_in_training():
     net.train()
     net(x, Statistics.batch())
     assert net.blocks[3].passes == 1
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, path in algos.discover().items() if path.parent.name == "metric"]
+)
+def test_every_metric_learner_takes_resnet12_by_one_hyper_parameter(name):
+    """At the published size, on the meta device: nothing is computed."""
+    spec = TaskSpec("miniimagenet", "classification", (3, 84, 84), 5, 1)
+    learner = algos.load(name)
+    with torch.device("meta"):
+        built = learner(spec, learner.resolve(name, spec, {"backbone": "resnet12"}))
+    assert any(isinstance(module, ResNet12) for module in built.modules())

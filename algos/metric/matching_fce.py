@@ -11,7 +11,8 @@ Deviations from the paper:
 2. The attention LSTM reads [query, attended support] as its input and keeps a state of the embedding's size (the paper
    appends the attended support to the hidden state); five steps, since the paper's number is not given for each table.
 3. Context embeddings depend on the order of the support set. It is random in every episode, as drawn by the sampler.
-4. The LSTMs' size is that of the embedding, which rules out ResNet-12 at 84x84 (16,000 features).
+4. The LSTMs' size is that of the embedding. Where that is too much (ResNet-12 at 84x84: 16,000 features), the embedding is
+   the mean of the last map (640 features).
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,21 @@ from torch import Tensor, nn
 
 from algos.base import TaskSpec, hyper
 from algos.metric.matching import Matching
+from algos.nets.layers import Statistics
 
 LARGEST = 4_096
 """Features beyond which the two LSTMs would have more than 400 million weights."""
+
+
+class MapMean(nn.Module):
+    """An encoder whose last map is averaged: `[B, n, *x]` -> `[B, n, channels]`."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.encoder, self.features = encoder, encoder.map_shape[0]
+
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        return self.encoder(x, statistics).unflatten(2, self.encoder.map_shape).mean((3, 4))
 
 
 class MatchingFCE(Matching):
@@ -36,11 +49,13 @@ class MatchingFCE(Matching):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
+        if self.encoder.features > LARGEST and hasattr(self.encoder, "map_shape"):
+            self.encoder = MapMean(self.encoder)
         size = self.encoder.features
         if size > LARGEST:
             raise ValueError(
                 f"{self.title} needs LSTMs as wide as the embedding, and {params.backbone!r} has {size:,} features "
-                f"here (at most {LARGEST:,}); use backbone conv4"
+                f"here (at most {LARGEST:,}); use backbone conv4 or resnet12"
             )
         self.support_lstm = nn.LSTM(size, size, bidirectional=True, batch_first=True)
         self.query_lstm = nn.LSTMCell(2 * size, size)

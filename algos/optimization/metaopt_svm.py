@@ -13,19 +13,17 @@ Deviations from the paper and its released code:
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from algos.base import EmbeddingLearner, Params, TaskSpec, hyper
-from algos.nets.backbones import BACKBONES, build_backbone
+from algos.base import Params, hyper
+from algos.nets.backbones import BACKBONES
 from algos.nets.svm import crammer_singer
-from algos.optimization.metaopt_ridge import smoothed_cross_entropy
+from algos.optimization.metaopt_ridge import MetaOptRidge
 
 
-class MetaOptSVM(EmbeddingLearner):
+class MetaOptSVM(MetaOptRidge):
     title = "MetaOptNet-SVM"
-    family = "optimization-based"
     citation = "Lee et al. 2019"
     presets = {
         "omniglot": dict(meta_batch=4, schedule="halve", halve_every=2_000),
@@ -44,11 +42,6 @@ class MetaOptSVM(EmbeddingLearner):
         scale: float = hyper(5.0, "initial value of the learned scale of the logits")
         label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss")
 
-    def __init__(self, spec: TaskSpec, params: Params):
-        super().__init__(spec, params)
-        self.encoder = build_backbone(params.backbone, params.hidden, spec)
-        self.scale = nn.Parameter(torch.tensor(float(params.scale)))
-
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
         """Class weights `[B, D, way]`: combinations of the support features by the dual variables."""
         across = features.transpose(1, 2)
@@ -57,6 +50,3 @@ class MetaOptSVM(EmbeddingLearner):
 
     def score(self, phi: Tensor, features: Tensor) -> Tensor:
         return self.scale * (features @ phi)
-
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        return smoothed_cross_entropy(prediction, target, self.params.label_smoothing)
