@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from algos.base import MetaLearner
+from algos.base import EmbeddingLearner, MetaLearner
+from algos.nets.prototypes import class_means, squared_distances
 from bench.conditions import Condition, Result
 from bench.evaluate import evaluate_images
 from bench.results import STANDARD
@@ -18,7 +20,7 @@ from tasks import omniglot
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
 
-ALPHABET, LAKE = "alphabet", "lake"
+ALPHABET, LAKE, PROTOTYPES = "alphabet", "lake", "prototypes"
 
 
 def other_tasks(
@@ -35,6 +37,25 @@ def other_tasks(
         condition = Condition(frozen.way, frozen.shot, mode, test_steps=steps)
         yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode)
     learner.test_steps = own
+    if spec["experiments"]["prototypes"] and isinstance(learner, EmbeddingLearner):
+        condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)
+        probe = NearestPrototype(learner)
+        yield condition, fewer.digest, evaluate_images(probe, fewer, split, split, mode)
+
+
+class NearestPrototype(EmbeddingLearner):
+    """Another learner's features with the nearest class mean in place of its own classifier: what its head adds."""
+
+    def __init__(self, learner: EmbeddingLearner):
+        super().__init__(learner.spec, learner.params)
+        self.encoder = learner.encoder
+        self.eval()
+
+    def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
+        return class_means(features, support_y, way)
+
+    def score(self, phi: Tensor, features: Tensor) -> Tensor:
+        return -squared_distances(features, phi)
 
 
 def _task_sets(

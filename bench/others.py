@@ -19,7 +19,11 @@ CURVES = {
     "test_way": "classes at test",
     "test_steps": "gradient steps at test",
 }
-TASKS = {"alphabet": "Within one alphabet", "lake": "Lake's 20 runs (20-way)"}
+TASKS = {
+    "alphabet": "Within one alphabet",
+    "lake": "Lake's 20 runs (20-way)",
+    "prototypes": "Own features, nearest class mean",
+}
 
 
 def unshifted(cells: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ OFF = {
     "steps": [],
     "within_alphabet": False,
     "lake_runs": False,
+    "prototypes": False,
     "other_data": [],
 }
 
@@ -65,6 +66,16 @@ def test_more_gradient_steps_change_the_answer_and_leave_the_learner_as_it_was(s
     losses = [scores["nll"].mean() for _, _, scores in found]
     assert len(set(losses)) == 3
     assert run(source, "protonet", steps=[0, 1]) == [], "protonet has no inner loop"
+
+
+def test_a_prototype_head_on_the_features_of_protonet_is_protonet(source):
+    learner = planted.small(algos.load("protonet")).eval()
+    frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0).head(6)
+    own = source.score(learner, "test", frozen, "inductive")
+    ((condition, _, scores),) = run(source, "protonet", learner=learner, prototypes=True)
+    assert condition.test_tasks == "prototypes"
+    np.testing.assert_allclose(scores["accuracy"], own["accuracy"], atol=1e-6)
+    assert run(source, "maml", prototypes=True) == [], "maml adapts its features"
 
 
 def test_episodes_within_groups_stay_within_them_and_reach_every_large_one():

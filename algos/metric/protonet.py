@@ -15,12 +15,7 @@ from torch import Tensor
 
 from algos.base import EmbeddingLearner, Params, TaskSpec, hyper
 from algos.nets.backbones import BACKBONES, build_backbone
-from algos.nets.prototypes import class_means
-
-
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Euclidean distances `[B, Q, K]` between the rows of `[B, Q, D]` and `[B, K, D]`."""
-    return a.square().sum(-1, keepdim=True) - 2 * a @ b.transpose(1, 2) + b.square().sum(-1).unsqueeze(1)
+from algos.nets.prototypes import class_means, squared_distances
 
 
 class ProtoNet(EmbeddingLearner):

@@ -19,12 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from algos.base import EmbeddingLearner, HyperParameters, TaskSpec, hyper
-from algos.metric.protonet import squared_distances
 from algos.nets.augment import augmented
 from algos.nets.backbones import BACKBONES, build_backbone
 from algos.nets.cosine import cosine_scores
 from algos.nets.layers import Linear
-from algos.nets.prototypes import class_means
+from algos.nets.prototypes import class_means, squared_distances
 
 
 class CosineClassifier(nn.Module):
