@@ -13,7 +13,7 @@ from bench.evaluate import Scores, evaluate_images, evaluate_points
 from tasks import dataset
 from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes
 from tasks.seeds import torch_generator
-from tasks.sinusoid import SinusoidEpisodes, SinusoidSampler
+from tasks.sinusoid import ALPACA, SinusoidEpisodes, SinusoidSampler
 
 
 class ImageSource:
@@ -75,27 +75,35 @@ class ImageSource:
         return FrozenEpisodes.draw(classes, per_class, tasks, way, shot, query, *axes, groups=self.alphabets)
 
 
+VARIANTS = {"noisy": ALPACA}
+"""Sinusoids whose targets carry noise, by the name of their split: intervals can only be right where there is some."""
+
+
 class SinusoidSource:
     """Generated regression tasks; `shot` points per task. Its shifts are ranges beyond those of meta-training."""
 
-    split_name = "generated"
     digest = "generated"
 
     def __init__(self, name: str, split: str | None, device: torch.device):
-        if split:
-            raise ValueError(f"data set sinusoid is generated and has no split {split!r}: leave the key out")
+        if split and split not in VARIANTS:
+            known = ", ".join(VARIANTS)
+            raise ValueError(
+                f"data set sinusoid is generated and has no split {split!r}: leave the key out, or {known}"
+            )
         self.name, self.device = name, device
+        self.split_name = split or "generated"
+        self.variant = VARIANTS[split] if split else {}
 
     def spec(self, way: int, shot: int) -> TaskSpec:
         return TaskSpec(self.name, "regression", (1,), way, shot)
 
     def sampler(self, *axes: str | int) -> SinusoidSampler:
-        return SinusoidSampler(torch_generator(self.device, self.name, *axes))
+        return SinusoidSampler(torch_generator(self.device, self.name, *axes), **self.variant)
 
     def frozen(
         self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **ranges: Any
     ) -> SinusoidEpisodes:
-        return SinusoidEpisodes.draw(tasks, shot, query, part, study_seed, **ranges)
+        return SinusoidEpisodes.draw(tasks, shot, query, part, study_seed, **self.variant, **ranges)
 
     def batch(self, part: str, episodes: SinusoidEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(start, stop, self.device)

@@ -281,3 +281,15 @@ def test_the_report_draws_curves_and_names_no_reference_as_the_best(page):
     assert 'id="figure-other-sinusoid-1way-5shot"' in text
     assert "Best: MAML" in text and "Best: Gaussian process" not in text
     assert re.search(r"Gaussian process: mean squared error [\d.]+ along the curve, 95 % band ± [\d.]+", text)
+
+
+def test_the_noisy_split_adds_noise_to_the_same_tasks_in_training_and_at_test():
+    plain, noisy = (open_source("sinusoid", split, CPU) for split in (None, "noisy"))
+    a, b = (source.frozen("test", 400, 1, 5, 15, 0) for source in (plain, noisy))
+    np.testing.assert_array_equal(a.x, b.x)
+    assert (b.y - a.y).var() == pytest.approx(0.02, rel=0.1) and a.digest != b.digest
+    known = noisy.sampler("x").sample(400, 1, 5, 15), plain.sampler("x").sample(400, 1, 5, 15)
+    assert not torch.equal(known[0].support_y, known[1].support_y)
+    assert noisy.split_name == "noisy" and plain.split_name == "generated"
+    with pytest.raises(ValueError, match="has no split 'lake'"):
+        open_source("sinusoid", "lake", CPU)

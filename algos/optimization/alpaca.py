@@ -10,8 +10,8 @@ Deviations from the paper and its released code:
 2. Classification, which the paper lacks, is regression on centred one-hot labels. Classes are exchangeable: prior mean
    zero, one precision for all. `class_loss: softmax` takes the cross-entropy of the predictive mean in units of its
    standard deviation, times a learned scale; `gaussian` is the paper's likelihood. The context is the whole support.
-3. The paper knows the noise of its sinusoids. The ones of this benchmark have none: `learn_noise` lets the same
-   likelihood say how far off the features leave the mean (known to be 0.02, the 95 % intervals covered 100 %).
+3. The paper knows the noise of its sinusoids (split `noisy` here). The plain ones have none: `learn_noise` lets the
+   likelihood say how far off the features leave the mean. It falls more slowly than the error: intervals stay too wide.
 4. On images a learned linear map brings the features to `width` dimensions, the size of the posterior.
 """
 
