@@ -1,6 +1,5 @@
 """The conditions of a meta-test on the tasks that were trained for: clean, and under every shift of the study."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,35 +39,34 @@ Result = tuple[Condition, str, Scores]
 """A condition, the digest of its frozen episodes, and what was measured."""
 
 
+def reported_mode(learner: MetaLearner, spec: dict[str, Any]) -> str:
+    """The mode that stands for a learner: its paper's, or the first one where the study does not test that."""
+    return learner.paper_mode if learner.paper_mode in spec["modes"] else spec["modes"][0]
+
+
 def image_conditions(
     source: ImageSource, learner: MetaLearner, frozen: FrozenEpisodes, spec: dict[str, Any]
 ) -> Iterator[Result]:
-    """Score under every condition of a test specification: clean, then shifted."""
-    modes = [mode for mode in spec["modes"] if mode in learner.modes]
+    """Score under every condition of a test specification: clean in each mode, then shifted in the reported one."""
     clean, embed = source.part("test"), Embedder(learner)
-    for mode in modes:
+    for mode in (mode for mode in spec["modes"] if mode in learner.modes):
         scores = evaluate_images(learner, frozen, clean, clean, mode, embed)
         yield Condition(frozen.way, frozen.shot, mode), frozen.digest, scores
-    yield from _shifted(source, learner, frozen, spec, modes, embed)
+    yield from _shifted(source, learner, frozen, spec, embed)
 
 
 def _shifted(
-    source: ImageSource,
-    learner: MetaLearner,
-    frozen: FrozenEpisodes,
-    spec: dict[str, Any],
-    modes: list[str],
-    embed: Embedder,
+    source: ImageSource, learner: MetaLearner, frozen: FrozenEpisodes, spec: dict[str, Any], embed: Embedder
 ) -> Iterator[Result]:
     """Each shifted image is made once; scopes share the shifted queries, shifts share the clean support."""
-    clean, kind = source.part("test"), source.data.meta["kind"]
-    fewer, scopes = frozen.head(spec["shifts"]["episodes"]), spec["shifts"]["scopes"]
+    clean, kind, mode = source.part("test"), source.data.meta["kind"], reported_mode(learner, spec)
+    fewer = frozen.head(spec["shifts"]["episodes"])
     for shift, severities in spec["shifts"]["severities"].items():
         applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
         for severity in severities if applies else ():
             value = shifts.strength(shift, severity, kind)
             moved = shifted_split(clean, fewer, shift, value)
-            for scope, mode in itertools.product(scopes, modes):
+            for scope in spec["shifts"]["scopes"]:
                 support = moved if scope == "task" else clean
                 scores = evaluate_images(learner, fewer, support, moved, mode, embed)
                 condition = Condition(frozen.way, frozen.shot, mode, shift, severity, value, scope)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from algos.base import EmbeddingLearner, MetaLearner
 from algos.nets.prototypes import class_means, squared_distances
-from bench.conditions import Condition, Result
+from bench.conditions import Condition, Result, reported_mode
 from bench.evaluate import evaluate_images
 from bench.results import STANDARD
 from bench.sources import ImageSource
@@ -27,7 +27,7 @@ def other_tasks(
     learner: MetaLearner, source: ImageSource, frozen: FrozenEpisodes, spec: dict
 ) -> Iterator[Result]:
     """Scores on tasks other than those trained for; what a learner or a data set cannot do is left out."""
-    mode = learner.paper_mode if learner.paper_mode in spec["modes"] else spec["modes"][0]
+    mode = reported_mode(learner, spec)
     for tasks, episodes, split in _task_sets(learner, source, frozen, spec):
         condition = Condition(episodes.way, episodes.shot, mode, test_tasks=tasks)
         yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)

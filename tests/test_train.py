@@ -61,7 +61,8 @@ def test_train_and_test_write_what_they_declare(home):
     assert run.run["hyper_parameters"]["train_way"] == planted.WAY
     assert list(run.history()["step"]) == [10, 20, 30]
     frame = run.episodes()
-    assert len(frame) == 2 * 10 + 3 * 2 * 2 * 4  # modes x episodes; shifts x scopes x modes x episodes
+    assert len(frame) == 2 * 10 + 3 * 2 * 4  # modes x episodes; shifts x scopes x episodes
+    assert set(frame.loc[frame["shift"] != "none", "mode"]) == {"inductive"}, "the mode of its paper"
     assert frame["accuracy"].between(0, 1).all()
     assert set(frame["scope"]) == {"clean", "task", "query"}
     assert not (folder(home) / checkpoint.NAME).exists()
