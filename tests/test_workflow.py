@@ -15,6 +15,7 @@ from tests.workspace import NOTHING, ROOT, TINY, Workspace
 
 CELL = "glyphs/5way_1shot"
 LEARNERS = ("pixel_nn", "protonet")
+SUMMED_UP = {"summarize", "claims", "report"}
 EXAMPLE = re.search("```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
 FAILS = "    def meta_update(self, sampler, optimizer):\n        raise RuntimeError('no luck today')\n"
 
@@ -50,7 +51,7 @@ def test_dry_run_on_a_clean_copy_plans_the_default_study(clean):
     quick = load_study(clean.folder / "config" / "quick.yaml")
     expected = {f"{verb} {run.name}" for verb in ("train", "test") for run in quick.runs()}
     expected |= {f"train {stage.name}" for stage in quick.stages()}
-    assert clean.plan() - {"prepare glyphs"} == expected | {"summarize", "report"}
+    assert clean.plan() - {"prepare glyphs"} == expected | SUMMED_UP
 
 
 def test_a_study_on_the_command_line_replaces_the_default_one(clean):
@@ -94,7 +95,18 @@ def test_touching_repeats_nothing_editing_repeats_the_edited_algorithm_only(fini
         plan = finished.plan("--configfile", "tiny.yaml")
     finally:
         file.write_text(original)
-    assert plan == runs(learners=["protonet"]) | {"summarize", "report"}
+    assert plan == runs(learners=["protonet"]) | SUMMED_UP
+
+
+def test_changing_a_claim_repeats_the_verdicts_and_the_report_only(finished):
+    file = finished.folder / "config" / "claims.yaml"
+    original = file.read_text()
+    file.write_text(original.replace("margin: 0.2", "margin: 0.25"))
+    try:
+        plan = finished.plan("--configfile", "tiny.yaml")
+    finally:
+        file.write_text(original)
+    assert plan == {"claims", "report"}
 
 
 ADDITIONS = {
@@ -111,6 +123,8 @@ ADDITIONS = {
         {"shifts": TINY["shifts"] | {"severities": {"shear": [1], "blur": [2]}}},
         runs(verbs=["test"]),
     ),
+    "severity": ({"shifts": TINY["shifts"] | {"severities": {"shear": [1, 2]}}}, runs(verbs=["test"])),
+    "experiment": ({"experiments": {"shots": [5], "episodes": 4}}, runs(verbs=["test"])),
 }
 
 
@@ -120,7 +134,7 @@ def test_adding_one_thing_to_the_study_plans_just_that(finished, what):
     (finished.folder / "my").mkdir(exist_ok=True)
     (finished.folder / "my" / "cosine.py").write_text(EXAMPLE)
     plan = finished.plan("--configfile", finished.study("changed.yaml", **changes))
-    assert plan == jobs | {"summarize", "report"}
+    assert plan == jobs | SUMMED_UP
 
 
 def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
@@ -135,7 +149,7 @@ def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
     assert "missing" in (finished.folder / "results/failing/tables/runs.csv").read_text()
     assert "cosine" in (finished.folder / "reports/failing/report.html").read_text()
     file.write_text(EXAMPLE)
-    assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | {"summarize", "report"}
+    assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
     finished.snakemake("--configfile", study)
     assert "missing" not in (finished.folder / "results/failing/tables/runs.csv").read_text()
 
