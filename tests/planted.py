@@ -15,7 +15,7 @@ from tasks.episodes import Episodes, EpisodeSampler
 from tasks.seeds import numpy_generator, torch_generator
 
 WAY, SHOT, SIZE = 3, 2, 28
-SMALL = {"hidden": 12, "width": 96, "slots": 32, "train_query": 3, "learning_rate": 3e-3}
+SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rate": 3e-3}
 """Sizes for tests, for the hyper-parameters an algorithm has; meta_batch is set beside them."""
 
 
