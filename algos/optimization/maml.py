@@ -115,7 +115,7 @@ class MAML(MetaLearner):
                 "head_init 'shared' or 'zero' can"
             )
         weights = {name: w for name, w in self.net.named_parameters() if not name.endswith(NOT_ADAPTED)}
-        if self.any_way:
+        if self.params.head_init != "free":
             weights |= {
                 name: w.expand(way, *w.shape[1:]) for name, w in weights.items() if name.startswith("head.")
             }

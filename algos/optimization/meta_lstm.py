@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from algos.base import MetaLearner, Params, TaskSpec, hyper
-from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.backbones import build_backbone
 from algos.nets.layers import Statistics
 from algos.optimization.maml import Network
 
@@ -106,7 +106,10 @@ class MetaLSTM(MetaLearner):
     class Params(Params):
         meta_batch: int = hyper(4, "tasks per meta-update")
         clip_norm: float = hyper(0.25, "largest global norm of the outer gradient; 0 = no clipping")
-        backbone: str = hyper("conv4", "network whose weights are updated", BACKBONES)
+        # Every weight has an LSTM state of `units` numbers at every step: larger networks need tens of gigabytes.
+        backbone: str = hyper(
+            "conv4", "network that is updated", ("conv4", "conv4_stride", "conv4_valid", "mlp")
+        )
         hidden: int = hyper(32, "channels (conv4*) or units (mlp) of each block")
         units: int = hyper(20, "units of the LSTM")
         inner_steps: int = hyper(5, "updates of the weights, in training and at test")
