@@ -109,7 +109,7 @@ class MAML(MetaLearner):
 
     def _start(self, tasks: int, way: int) -> Weights:
         """theta, expanded to the tasks: a view of the weights that the inner loop adapts."""
-        if way != self.spec.way and not self.any_way:
+        if way != self.spec.way and self.params.head_init == "free":
             raise ValueError(
                 f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks; "
                 "head_init 'shared' or 'zero' can"
