@@ -19,6 +19,7 @@ _MACHINE = {
     "gpu": "GPU",
 }
 _SETTINGS_TOLD = 6
+_TIED_TOLD = 5  # with few seeds and many learners, the list would be everybody
 
 
 def run_groups(runs: pd.DataFrame, study_folder: Path) -> list[dict]:
@@ -123,7 +124,8 @@ def _best(clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     titles = clean.loc[clean["algorithm"].isin(close), "title"]
-    tied = f"; {listed(titles)} cannot be told from it" if len(titles) else ""
+    who = listed(titles) if len(titles) <= _TIED_TOLD else f"{len(titles)} of {len(clean) - 1} others"
+    tied = f"; {who} cannot be told from it" if len(titles) else ""
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 

@@ -166,11 +166,12 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
 
 def captions(summary: Summary) -> dict[str, str]:
     """workflow/report/captions.yaml with the counts of this study filled in."""
-    clean = summary.cells["shift"].eq("none")
+    cells = figures.own_task(summary.cells)
+    clean = cells["shift"].eq("none")
     counts = {
-        "seeds": _counted(summary.cells["n_seeds"], "seed"),
-        "episodes": _counted(summary.cells.loc[clean, "n_episodes"], "episode"),
-        "shift_episodes": _counted(summary.cells.loc[~clean, "n_episodes"], "episode"),
+        "seeds": _counted(cells["n_seeds"], "seed"),
+        "episodes": _counted(cells.loc[clean, "n_episodes"], "episode"),
+        "shift_episodes": _counted(cells.loc[~clean, "n_episodes"], "episode"),
     }
     texts = yaml.safe_load((PAGE / "captions.yaml").read_text(encoding="utf-8"))
     return {name: text.format(**counts) for name, text in texts.items()}
