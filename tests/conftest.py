@@ -13,6 +13,7 @@ def float64():
     torch.set_default_dtype(torch.float32)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """What shares fixtures runs in one worker (`--dist loadgroup`): a file, and in the contract an algorithm."""
     for item in items:

@@ -17,6 +17,7 @@ import algos
 from algos.base import MetaLearner, TaskSpec
 from algos.baseline.gp import GaussianProcess, moments
 from bench.__main__ import main
+from bench.claims import write_claims
 from bench.conditions import point_conditions, point_fits
 from bench.evaluate import _regression_scores, evaluate_points
 from bench.report import build_report
@@ -248,6 +249,7 @@ def page(tmp_path_factory):
             for verb in ("train", "test"):
                 assert main([verb, str(path), f"sinusoid/1way_5shot/{algorithm}/seed0"]) == 0
         summarize(load_study(path))
+        write_claims(load_study(path))
         return build_report(load_study(path))
 
 

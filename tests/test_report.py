@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from bench.claims import write_claims
 from bench.figures import own_task
 from bench.report import build_report, read_summary
 from bench.study import load_study
@@ -198,6 +199,7 @@ def test_text_from_outside_cannot_become_markup(tmp_path, monkeypatch):
     config = yaml.safe_load(path.read_text()) | {"title": "<script>alert(1)</script>"}
     path.write_text(yaml.safe_dump(config))
     summarize(load_study(path))
+    write_claims(load_study(path))
     text = build_report(load_study(path)).read_text()
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
 
