@@ -23,7 +23,7 @@ $(READY): requirements.txt requirements-nodeps.txt
 
 # One thread per process and one process per core; a file's tests stay together because they share what is slow to make.
 test: setup ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
 lint: setup ## style of all code and of the workflow
 	$(BIN)/ruff check .

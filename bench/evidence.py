@@ -124,8 +124,10 @@ def _best(clean: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     titles = clean.loc[clean["algorithm"].isin(close), "title"]
-    who = listed(titles) if len(titles) <= _TIED_TOLD else f"{len(titles)} of {len(clean) - 1} others"
-    tied = f"; {who} cannot be told from it" if len(titles) else ""
+    tied = ""
+    if len(titles):
+        who = listed(titles) if len(titles) <= _TIED_TOLD else f"{len(titles)} of {len(clean) - 1} others"
+        tied = f"; {who} cannot be told from it"
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 

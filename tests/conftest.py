@@ -13,11 +13,14 @@ def float64():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items):
-    """What shares fixtures runs in one worker (`--dist loadgroup`): a file, and in the contract an algorithm."""
-    for item in items:
-        group = item.path.stem
-        if group == "test_contract" and hasattr(item, "callspec"):
-            group = f"{group} {item.callspec.params['name']}"
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_xdist_make_scheduler(config, log):
+    """With -n: what shares fixtures runs in one worker, which is a file, and in the contract an algorithm."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            algorithm = test.removesuffix("]").replace("[", "-").split("-")[-1]  # test_shapes[False-maml]
+            return f"{file} {algorithm}" if file.endswith("test_contract.py") else file
+
+    return Groups(config, log)
