@@ -122,6 +122,13 @@ class MetaLearner(nn.Module):
                 values |= cls.presets[key]
         return cls.Params().override(name, values | (overrides or {}))
 
+    def require_own_way(self, way: int, has: str, remedy: str = "") -> None:
+        """For learners that cannot do any way. ValueError unless a task has as many classes as they were built for."""
+        if way != self.spec.way:
+            raise ValueError(
+                f"{self.title} {has} {self.spec.way} classes and cannot do {way}-way tasks{remedy}"
+            )
+
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> Any:
         """theta -> phi for B tasks at once: support_x `[B, S, *x]`, support_y `[B, S]`."""
         raise NotImplementedError

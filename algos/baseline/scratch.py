@@ -17,7 +17,7 @@ from torch.func import functional_call
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
 from algos.nets.backbones import BACKBONES, build_backbone
 from algos.nets.layers import Statistics
-from algos.optimization.maml import Network, Weights
+from algos.optimization.maml import Network, Weights, predicted
 
 
 class Scratch(MetaLearner):
@@ -60,8 +60,8 @@ class Scratch(MetaLearner):
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
         weights, support_x = phi
-        statistics = Statistics.batch()
-        if not self.transductive:
-            functional_call(self.net, weights, (support_x, statistics))
-            statistics = Statistics.of(statistics)
-        return functional_call(self.net, weights, (query_x, statistics))
+
+        def network(x: Tensor, statistics: Statistics) -> Tensor:
+            return functional_call(self.net, weights, (x, statistics))
+
+        return predicted(network, support_x, query_x, self.transductive)

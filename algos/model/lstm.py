@@ -102,10 +102,7 @@ class LSTM(EmbeddingLearner):
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor | tuple[Tensor, Tensor]:
         """Context `[B, width]` of the labelled support set; for head `rnn` the LSTM's state, two `[B, width]`."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} reads labels of {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "reads labels of")
         tokens = torch.cat([self.feature_norm(features), self._labels(support_y, features)], dim=-1)
         if self.params.head == "rnn":
             _, (hidden, cell) = self.reader.rnn(tokens)

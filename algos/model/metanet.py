@@ -93,10 +93,7 @@ class MetaNet(EmbeddingLearner):
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Phi:
         """Both kinds of fast weights from the support, and the keys of its examples."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has classifiers for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "has classifiers for")
         for_u, for_b = features[:, :, 0], features[:, :, -1]
         task_level = self.task_level(for_u, support_y)
         keys = self.u.keys(for_u, self.u.slow, self.u.split(task_level))

@@ -71,10 +71,7 @@ class SNAIL(EmbeddingLearner):
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> list[Tensor]:
         """Input of each block `[B, S, C]` on the support sequence: all that a query can see of it."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} reads labels of {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "reads labels of")
         regression = self.spec.kind == "regression"
         labels = support_y if regression else F.one_hot(support_y, way).to(features.dtype)
         inputs = [torch.cat([self.embedding(features), labels], dim=-1)]

@@ -89,10 +89,7 @@ class MemoryLearner(EmbeddingLearner):
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Any, Tensor]:
         """State after the support set, and the label that a query's token carries `[B, way]`."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} reads labels of {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "reads labels of")
         tokens, carried = self._tokens(self.feature_norm(features), F.one_hot(support_y, way).to(features))
         state = self.cell.initial(len(tokens))
         for token in self.cell.project(tokens).unbind(1):

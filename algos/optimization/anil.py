@@ -86,11 +86,8 @@ class ANIL(EmbeddingLearner):
         return weight
 
     def _start(self, tasks: int, way: int) -> Tensor:
-        if way != self.spec.way and not self.any_way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks; "
-                "head_init 'shared' can"
-            )
+        if not self.any_way:
+            self.require_own_way(way, "has a head for", "; head_init 'shared' can")
         columns = torch.cat([self.head.weight, self.head.bias.unsqueeze(1)], dim=1).T
         return columns.expand(-1, way).expand(tasks, -1, -1)
 

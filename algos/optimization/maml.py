@@ -16,8 +16,9 @@ Deviations from the paper and its released code:
    of its own, so tasks of any way can be done. Tests may take any number of steps: set `test_steps` of the learner.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,17 @@ class Network(nn.Module):
 
 def descend(weights: Weights, gradients: Iterable[Tensor], rates: Iterable[float | Tensor]) -> Weights:
     return {name: w - rate * g for (name, w), g, rate in zip(weights.items(), gradients, rates, strict=True)}
+
+
+def predicted(
+    network: Callable[[Tensor, Statistics], Tensor], support_x: Tensor, query_x: Tensor, by_queries: bool
+) -> Tensor:
+    """Predictions of an adapted network; queries are normalised by their own statistics or by those of the support."""
+    statistics = Statistics.batch()
+    if not by_queries:
+        network(support_x, statistics)
+        statistics = Statistics.of(statistics)
+    return network(query_x, statistics)
 
 
 class MAML(MetaLearner):
@@ -109,11 +121,8 @@ class MAML(MetaLearner):
 
     def _start(self, tasks: int, way: int) -> Weights:
         """theta, expanded to the tasks: a view of the weights that the inner loop adapts."""
-        if way != self.spec.way and self.params.head_init == "free":
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks; "
-                "head_init 'shared' or 'zero' can"
-            )
+        if self.params.head_init == "free":
+            self.require_own_way(way, "has a head for", "; head_init 'shared' or 'zero' can")
         weights = {name: w for name, w in self.net.named_parameters() if not name.endswith(NOT_ADAPTED)}
         if self.params.head_init != "free":
             weights |= {
@@ -154,9 +163,6 @@ class MAML(MetaLearner):
         return total / (examples if self.params.inner_reduction == "mean" else examples / way)
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
-        (weights, support_x), last = phi, self.steps - 1
-        statistics = Statistics.batch()
-        if not (self.training or self.transductive):
-            self._output(weights, support_x, statistics, last)
-            statistics = Statistics.of(statistics)
-        return self._output(weights, query_x, statistics, last)
+        weights, support_x = phi
+        network = partial(self._output, weights, step=self.steps - 1)
+        return predicted(network, support_x, query_x, self.training or self.transductive)

@@ -126,10 +126,7 @@ class MetaLSTM(MetaLearner):
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[dict[str, Tensor], Statistics]:
         """Weights after T updates (each with a leading B), and the batch-norm statistics of the support passes."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "has a head for")
         cell = torch.cat([w.flatten() for w in self.net.parameters()])
         theta = cell.expand(len(support_x), -1).flatten()
         state, statistics = self.rule.start(theta), Statistics.batch()

@@ -25,7 +25,7 @@ from torch.func import functional_call
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
 from algos.nets.backbones import BACKBONES, build_backbone
 from algos.nets.layers import Statistics
-from algos.optimization.maml import Network, Weights
+from algos.optimization.maml import Network, Weights, predicted
 
 DECAY, EPSILON = 0.999, 1e-8
 
@@ -108,10 +108,7 @@ class Reptile(MetaLearner):
 
     def _optimise(self, x: Tensor, y: Tensor, way: int) -> tuple[Weights, Weights, Tensor]:
         """Weights and second moments after the inner loop, and the mean loss of its last step; nothing is stored."""
-        if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} has a head for {self.spec.way} classes and cannot do {way}-way tasks"
-            )
+        self.require_own_way(way, "has a head for")
         tasks, p = len(x), self.params
         weights = {n: w.detach().expand(tasks, *w.shape) for n, w in self.net.named_parameters()}
         moments = {n: getattr(self, self._moment(n)).expand(tasks, *w.shape[1:]) for n, w in weights.items()}
@@ -134,11 +131,11 @@ class Reptile(MetaLearner):
 
     def predict(self, phi: tuple[Weights, Tensor], query_x: Tensor) -> Tensor:
         weights, support_x = phi
-        statistics = Statistics.batch()
-        if not self.transductive:
-            functional_call(self.net, weights, (support_x, statistics))
-            statistics = Statistics.of(statistics)
-        return functional_call(self.net, weights, (query_x, statistics))
+
+        def network(x: Tensor, statistics: Statistics) -> Tensor:
+            return functional_call(self.net, weights, (x, statistics))
+
+        return predicted(network, support_x, query_x, self.transductive)
 
     @torch.no_grad()
     def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
