@@ -61,8 +61,9 @@ class Setting:
     def algorithms(self, side: dict) -> list[str]:
         """Who takes part. Raises Missing with their names when someone is not there."""
         if "family" in side:
-            names = [name for name, runs in self.found.items() if runs[0].run["family"] == side["family"]]
-            names = [name for name in names if name != "pixel_nn"]
+            records = {name: runs[0].run for name, runs in self.found.items() if name != "pixel_nn"}
+            members = {name: r for name, r in records.items() if r["family"] == side["family"]}
+            names = [name for name, record in members.items() if not record.get("variant_of")]
             if not names:
                 raise Missing(f"no {side['family']} learner")
             return names

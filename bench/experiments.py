@@ -20,7 +20,10 @@ from tasks import omniglot
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
 
-ALPHABET, LAKE, PROTOTYPES = "alphabet", "lake", "prototypes"
+ALPHABET, LAKE, PROTOTYPES, UNTRAINED = "alphabet", "lake", "prototypes", "untrained"
+
+STATISTICS_UPDATES, STATISTICS_TASKS = 40, 4
+"""Of a momentum of 0.1, 1.5 % of the first values is left."""
 
 
 def other_tasks(
@@ -41,6 +44,34 @@ def other_tasks(
         condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)
         probe = NearestPrototype(learner)
         yield condition, fewer.digest, evaluate_images(probe, fewer, split, split, mode)
+
+
+def untrained(
+    learner: MetaLearner, source: ImageSource, frozen: FrozenEpisodes, spec: dict
+) -> Iterator[Result]:
+    """The control: the same network before meta-training, on the tasks it is to be trained for.
+
+    Random features are not at chance. Where predictions use running averages of batch norm, these are those of
+    training images, as after meta-training.
+    """
+    mode, fewer, split = (
+        reported_mode(learner, spec),
+        frozen.head(spec["experiments"]["episodes"]),
+        source.part("test"),
+    )
+    if isinstance(learner, EmbeddingLearner):
+        _fill_running_statistics(learner, source, frozen)
+    condition = Condition(frozen.way, frozen.shot, mode, test_tasks=UNTRAINED)
+    yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode)
+
+
+@torch.no_grad()
+def _fill_running_statistics(learner: EmbeddingLearner, source: ImageSource, frozen: FrozenEpisodes) -> None:
+    sampler = source.sampler("untrained", frozen.way, frozen.shot)
+    learner.train()
+    for _ in range(STATISTICS_UPDATES):
+        learner.outer_loss(sampler.sample(STATISTICS_TASKS, frozen.way, frozen.shot, 1))
+    learner.eval()
 
 
 class NearestPrototype(EmbeddingLearner):

@@ -23,6 +23,7 @@ TASKS = {
     "alphabet": "Within one alphabet",
     "lake": "Lake's 20 runs (20-way)",
     "prototypes": "Own features, nearest class mean",
+    "untrained": "Before meta-training",
 }
 
 

@@ -78,6 +78,7 @@ RUN_SCHEMA = _record(
         **{key: _COUNT for key in ("way", "shot", "seed")},
         "paper_mode": {"enum": ["inductive", "transductive"]},
         "task_kind": {"enum": list(METRICS)},
+        "variant_of": {"type": ["string", "null"]},
         "hyper_parameters": {"type": "object"},
         "training": _record(
             {
@@ -91,7 +92,8 @@ RUN_SCHEMA = _record(
         ),
         "data": {"type": "object"},
         "provenance": {"type": "object"},
-    }
+    },
+    optional=["variant_of"],
 )
 TEST_SCHEMA = _record(
     {

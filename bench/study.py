@@ -81,24 +81,55 @@ class Study:
         self.origin = origin
         self.name: str = self.config["study"]
         self.title: str = self.config["title"] or self.name
+        self._check_variants()
         self._check_overrides()
         self._check_shifts()
         self._check_experiments()
 
     @cached_property
     def learners(self) -> dict[str, type[algos.MetaLearner]]:
-        """Class of each algorithm the study names, then of each stage that these share."""
+        """Class of each algorithm and variant the study names, then of each stage that these share."""
+        named = [*self.config["algorithms"], *self.config["variants"]]
         try:
-            found = {algorithm: algos.load(algorithm) for algorithm in self.config["algorithms"]}
+            found = {algorithm: algos.load(self.code(algorithm)) for algorithm in named}
             return found | {
                 learner.stage: algos.load_stage(learner.stage) for learner in found.values() if learner.stage
             }
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"{self.origin}: algorithms: {error}") from error
 
+    def code(self, algorithm: str) -> str:
+        """The algorithm (or path of a file) whose code a learner of the study runs: its own, or a variant's."""
+        return self.config["variants"].get(algorithm, {"algorithm": algorithm})["algorithm"]
+
+    def title_of(self, algorithm: str) -> str:
+        """What the report calls a learner: a variant says what is different about it."""
+        title, variant = self.learners[algorithm].title, self.config["variants"].get(algorithm)
+        if variant is None:
+            return title
+        changed = ", ".join(f"{key} {value}" for key, value in variant["params"].items())
+        return variant["title"] or f"{title} ({changed})"
+
+    def _check_variants(self) -> None:
+        """A variant has a name of its own, and hyper-parameters that its algorithm has."""
+        names = {algos.name_of(algorithm) for algorithm in self.config["algorithms"]}
+        for name, variant in self.config["variants"].items():
+            if name in names | set(algos.discover()) | set(algos.stages()):
+                raise ValueError(
+                    f"{self.origin}: variants: {name!r} is an algorithm; give the variant another name"
+                )
+            try:
+                self.learners[name].Params().override(name, variant["params"])
+            except ValueError as error:
+                raise ValueError(f"{self.origin}: variants: {name}: {error}") from error
+
     def _check_overrides(self) -> None:
         """Each key of `overrides` names one of the study's algorithms (or stages), and hyper-parameters that it has."""
-        learners = {algos.name_of(algorithm): learner for algorithm, learner in self.learners.items()}
+        learners = {
+            algos.name_of(name): learner
+            for algorithm, learner in self.learners.items()
+            for name in (algorithm, self.code(algorithm))
+        }
         tasks = set(self.config["datasets"])
         for entry in self.config["datasets"].values():
             tasks |= {f"{way}way" for way in entry["ways"]} | {f"{shot}shot" for shot in entry["shots"]}
@@ -149,7 +180,7 @@ class Study:
         every = [
             Run(self.name, *task, algorithm, seed)
             for task in tasks
-            for algorithm in self.config["algorithms"]
+            for algorithm in [*self.config["algorithms"], *self.config["variants"]]
             for seed in self.config["seeds"]
         ]
         return [run for run in every if run.kind in self.learners[run.algorithm].tasks]
@@ -215,13 +246,17 @@ def _with_defaults(value: Any, schema: dict) -> Any:
 
 
 def overrides_for(study: Study, run: Run) -> dict[str, Any]:
-    """The study's hyper-parameters for a run: those of `train`, then matching `overrides`, the more specific last."""
-    steps = study.config["train"]["steps"]
+    """The study's hyper-parameters for a run: those of `train`, then matching `overrides`, the more specific later.
+
+    A variant has those of its algorithm, then its own.
+    """
+    steps, variant = study.config["train"]["steps"], study.config["variants"].get(run.algorithm, {})
     values = {"steps": steps} if steps and study.learners[run.algorithm].trainable else {}
+    words = run.words | {algos.name_of(study.code(run.algorithm))}
     for key, entry in sorted(study.config["overrides"].items(), key=lambda item: len(item[0].split())):
-        if set(key.split()) <= run.words:
+        if set(key.split()) <= words:
             values |= entry
-    return values
+    return values | variant.get("params", {})
 
 
 def run_spec(study: Study, run: Run) -> dict[str, Any]:

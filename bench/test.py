@@ -4,7 +4,6 @@
 """
 
 import argparse
-import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,8 +18,8 @@ from algos.base import MetaLearner
 from bench import devices, results
 from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
 from bench.evaluate import Scores
-from bench.experiments import other_tasks
-from bench.sources import SinusoidSource, open_source
+from bench.experiments import other_tasks, untrained
+from bench.sources import ImageSource, SinusoidSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
 
@@ -50,12 +49,10 @@ def test(study: Study, run: Run) -> None:
     device = devices.set_up(train["device"], train["threads"])
     source = open_source(run.dataset, spec["split"], device)
     frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
-    learner = build_learner(study, run, source)
-    learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
-    learner.to(device).eval()
+    learner = build_learner(study, run, source).to(device).eval()
     rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     if record["status"] != "diverged":
-        for condition, digest, scores in measured(learner, source, frozen, spec):
+        for condition, digest, scores in measured(learner, run, source, frozen, spec):
             rows.append(_frame(condition, scores))
             digests.setdefault(_task(condition), digest)
         if isinstance(source, SinusoidSource):
@@ -76,12 +73,19 @@ def test(study: Study, run: Run) -> None:
     )
 
 
-def measured(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> Iterator[Result]:
-    """Everything a study asks for: the tasks trained for, clean and shifted, and other tasks."""
-    if isinstance(source, SinusoidSource):
-        return point_conditions(source, learner, frozen, spec)
-    known = image_conditions(source, learner, frozen, spec)
-    return itertools.chain(known, other_tasks(learner, source, frozen, spec))
+def measured(learner: MetaLearner, run: Run, source: Any, frozen: Any, spec: dict) -> Iterator[Result]:
+    """Everything a study asks for: the untrained control, then with the trained weights the tasks trained for, clean
+    and shifted, and other tasks.
+    """
+    images, learns = isinstance(source, ImageSource), learner.trainable or learner.stage
+    if images and learns and spec["experiments"]["untrained"]:
+        yield from untrained(learner, source, frozen, spec)
+    learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
+    if not images:
+        yield from point_conditions(source, learner, frozen, spec)
+        return
+    yield from image_conditions(source, learner, frozen, spec)
+    yield from other_tasks(learner, source, frozen, spec)
 
 
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:

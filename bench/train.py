@@ -55,8 +55,10 @@ def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     if isinstance(run, Stage):
         spec = dataclasses.replace(spec, way=training_classes(source))
     params = learner_class.resolve(run.algorithm, spec, run_spec(study, run)["overrides"])
-    torch.manual_seed(seed_from("initialisation", run.dataset, run.way, run.shot, run.algorithm, run.seed))
+    code = study.code(run.algorithm)  # a variant starts where its algorithm does, and sees the same tasks
+    torch.manual_seed(seed_from("initialisation", run.dataset, run.way, run.shot, code, run.seed))
     learner = learner_class(spec, params)
+    learner.title = study.title_of(run.algorithm)
     if learner.stage:
         learner.encoder = build_learner(study, study.stage(run), source).encoder
     return learner
@@ -104,7 +106,7 @@ class MetaTraining:
         self, study: Study, run: Run, spec: dict, source: Any, learner: MetaLearner, device: torch.device
     ):
         self.run, self.spec, self.source, self.learner, self.device = run, spec, source, learner, device
-        self.params = learner.params
+        self.params, self.code = learner.params, study.code(run.algorithm)
         self.fingerprint = self._fingerprint()
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
         self.history: list[dict[str, float]] = []
@@ -121,7 +123,7 @@ class MetaTraining:
         self.control = self.source.frozen(
             "train", max(8, episodes // 4), run.way, run.shot, query, study_seed
         )
-        self.sampler = self.source.sampler("meta-training", run.way, run.shot, run.algorithm, run.seed)
+        self.sampler = self.source.sampler("meta-training", run.way, run.shot, self.code, run.seed)
         self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=self.params.learning_rate)
         self.loss_sum = torch.zeros((), device=self.device)
         state = checkpoint.load(run.folder, self.fingerprint, self.device)
@@ -132,7 +134,7 @@ class MetaTraining:
     def _fingerprint(self) -> str:
         """Digest of settings, data and source files: a checkpoint is only good for the job that wrote it."""
         settings = {**self.spec, "minutes": None, "threads": None}
-        code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in algos.sources(self.run.algorithm)]
+        code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in algos.sources(self.code)]
         text = json.dumps(
             [settings, dataclasses.asdict(self.params), self.source.digest, code], sort_keys=True
         )
@@ -259,6 +261,7 @@ class MetaTraining:
             "reason": self.reason,
             **dataclasses.asdict(run),
             "algorithm": algos.name_of(run.algorithm),
+            "variant_of": None if self.code == run.algorithm else algos.name_of(self.code),
             **{key: getattr(learner, key) for key in ("title", "family", "citation", "paper_mode")},
             "task_kind": run.kind,
             "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_stage(),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import algos
-from bench.experiments import other_tasks
+from bench.experiments import other_tasks, untrained
 from bench.sources import open_source
 from bench.study import Study
 from tasks.dataset import write_prepared
@@ -96,3 +96,20 @@ def test_a_study_with_lakes_runs_must_not_train_on_their_characters():
     Study(study | {"experiments": {"lake_runs": True}})
     with pytest.raises(ValueError, match="other_data: unknown data set 'omniglott'"):
         Study(study | {"experiments": {"other_data": ["omniglott"]}})
+
+
+def test_the_untrained_control_measures_its_statistics_and_leaves_the_weights(source):
+    learner = planted.small(algos.load("protonet")).eval()
+    before = {name: w.clone() for name, w in learner.named_parameters()}
+    frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0)
+    spec = {"modes": ["inductive"], "experiments": OFF}
+    ((condition, _, scores),) = untrained(learner, source, frozen, spec)
+    assert condition.test_tasks == "untrained" and scores["accuracy"].shape == (6,)
+    assert all(torch.equal(before[name], w) for name, w in learner.named_parameters())
+    block = learner.encoder.blocks[0]
+    batch = source.sampler("untrained test").sample(40, planted.WAY, planted.SHOT, 1)
+    maps = torch.nn.functional.conv2d(
+        learner.encoder.normalise(batch.support_x).flatten(0, 1), block.weight, padding=block.padding
+    )
+    torch.testing.assert_close(block.running_mean, maps.mean((0, 2, 3)), atol=0.1, rtol=0.1)
+    assert not learner.training

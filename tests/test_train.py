@@ -293,3 +293,36 @@ def test_an_algorithm_file_outside_the_repository(home):
     study = planted.write_study(home, algorithms=[str(outside)], overrides={"mine": {"hidden": 8}})
     assert bench("train", study, RUN.format("mine")) == 0
     assert results.read_run(folder(home, "mine")).run["title"] == "Mine"
+
+
+VARIANT = {"algorithm": "protonet", "params": {"learning_rate": 0.01, "train_way": 4}}
+
+
+def test_a_variant_is_its_algorithm_with_other_settings(home):
+    file = planted.write_study(home, variants={"wide": VARIANT}, overrides={"protonet": {"hidden": 8}})
+    study = load_study(file)
+    run, own = (study.run(RUN.format(name)) for name in ("wide", "protonet"))
+    source = open_source("planted", None, torch.device("cpu"))
+    variant, base = (build_learner(study, r, source) for r in (run, own))
+    assert (variant.params.train_way, variant.params.hidden) == (4, 8), "its own, and its algorithm's"
+    assert base.params.train_way != 4
+    for one, other in zip(variant.parameters(), base.parameters(), strict=True):
+        assert torch.equal(one, other), "both start from the same weights"
+    assert bench("train", file, run.name) == 0 and bench("test", file, run.name) == 0
+    record = results.read_run(run.folder).run
+    assert (record["algorithm"], record["variant_of"]) == ("wide", "protonet")
+    assert record["title"] == "ProtoNet (learning_rate 0.01, train_way 4)"
+
+
+@pytest.mark.parametrize(
+    "variants, message",
+    [
+        ({"maml": VARIANT}, "variants: 'maml' is an algorithm; give the variant another name"),
+        ({"wide": {"algorithm": "protonets", "params": {"hidden": 8}}}, "no algorithm 'protonets'"),
+        ({"wide": {"algorithm": "protonet", "params": {"widht": 8}}}, "wide has no hyper-parameter 'widht'"),
+        ({"wide": {"algorithm": "protonet", "params": {}}}, "variants.wide.params"),
+    ],
+)
+def test_a_wrong_variant_is_named(home, capsys, variants, message):
+    assert bench("train", planted.write_study(home, variants=variants), RUN.format("wide")) != 0
+    assert message in capsys.readouterr().err

@@ -60,6 +60,12 @@ def test_a_study_on_the_command_line_replaces_the_default_one(clean):
     assert not [job for job in plan if "glyphs/" in job.replace("omniglot/", "")]
 
 
+def test_a_variant_is_a_run_of_its_own_on_its_algorithms_code(clean):
+    variants = {"wide": {"algorithm": "protonet", "params": {"train_way": 8}}}
+    plan = clean.plan("--configfile", clean.study("variants.yaml", variants=variants))
+    assert runs(learners=(*LEARNERS, "wide")) <= plan
+
+
 def test_an_unknown_key_is_named_with_the_known_ones(clean):
     file = clean.study("typo.yaml", train={"step": 4})
     printed = clean.snakemake("-n", "--configfile", file, succeeds=False)

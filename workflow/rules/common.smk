@@ -73,7 +73,7 @@ def sources(code):
 
 def job_code(verb, run):
     """What a job runs. Editing one of these files repeats the job; editing any other file does not."""
-    return sorted({*sources(f"bench/{verb}.py"), *sources(TRAININGS[run].algorithm)})
+    return sorted({*sources(f"bench/{verb}.py"), *sources(STUDY.code(TRAININGS[run].algorithm))})
 
 
 def prepared(wildcards):
