@@ -2,7 +2,7 @@
 
 import itertools
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -117,12 +117,20 @@ def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
 
 
 def comparison_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
-    """Every pair in its paper mode under every common condition; Holm over the pairs of one condition."""
+    """Every pair in its paper mode under every common condition; Holm over the pairs of one condition.
+
+    What is known of the spread over seeds is shared by all learners tested under a condition (`stats.seed_prior`).
+    """
     paper = [(t.algorithm, *t.paper()) for t in tested if t.values]
     paper = [(algorithm, mode, _with_averages(values)) for algorithm, mode, values in paper]
+    tables = defaultdict(list)
+    for _, _, values in paper:
+        for condition, table in values.items():
+            tables[condition].append(table)
+    priors = {condition: stats.seed_prior(found) for condition, found in tables.items()}
     families = defaultdict(list)
     for a, b in itertools.combinations(paper, 2):
-        for row in _pair_rows(setting, a, b):
+        for row in _pair_rows(setting, a, b, priors):
             families[tuple(row[key] for key in SHARED_COLUMNS)].append(row)
     for family in families.values():
         for row, p in zip(family, stats.holm([row["p"] for row in family]), strict=True):
@@ -143,16 +151,23 @@ def _same_shape(tables: list[np.ndarray]) -> bool:
     return len({table.shape for table in tables}) == 1
 
 
-def _pair_rows(setting: Setting, a: tuple, b: tuple) -> list[dict]:
+def _pair_rows(
+    setting: Setting, a: tuple, b: tuple, priors: dict[tuple, stats.SeedPrior | None]
+) -> list[dict]:
     (name_a, mode_a, values_a), (name_b, mode_b, values_b) = a, b
     same = [c for c in values_a if c in values_b and values_a[c].shape[1] == values_b[c].shape[1]]
     shapes = defaultdict(list)
     for condition in same:
-        shapes[values_a[condition].shape, values_b[condition].shape].append(condition)
+        shapes[values_a[condition].shape, values_b[condition].shape, priors[condition] is None].append(
+            condition
+        )
     rows = []
-    for conditions in shapes.values():
+    for (*_, alone), conditions in shapes.items():
         stack_a, stack_b = (np.stack([values[c] for c in conditions]) for values in (values_a, values_b))
-        interval = stats.paired(stack_a, stack_b)
+        prior = (
+            None if alone else stats.SeedPrior(*zip(*(astuple(priors[c]) for c in conditions), strict=True))
+        )
+        interval = stats.paired(stack_a, stack_b, prior=prior)
         for i, condition in enumerate(conditions):
             rows.append(
                 {

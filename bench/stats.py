@@ -26,11 +26,18 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import optimize, special
 
 from tasks.seeds import numpy_generator
 
 DRAWS = 2000
+MOST_FREEDOM = 1000.0
+"""Of a prior: more is a normal law."""
+CAUTION = 2.0
+"""The prior's variance counts double, and no learner's own variance is drawn down: between learners whose deviations over
+two seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 5 %."""
+ROUNDING = 1e-24
+"""A variance below this is that of equal numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,41 @@ class Interval:
     high: np.ndarray
     p: np.ndarray
     levels: str
+
+
+@dataclass(frozen=True)
+class SeedPrior:
+    """How trainings of one study differ by seed: variances are about `variance`, with the weight of `freedom` more seeds.
+
+    Arrays when there is one for each of several cells.
+    """
+
+    variance: float | np.ndarray
+    freedom: float | np.ndarray
+
+
+def seed_prior(tables: Sequence[np.ndarray]) -> SeedPrior | None:
+    """Fit the prior to the values [seeds, episodes] of all learners under one condition; None from fewer than three.
+
+    Two or three seeds say little about a variance (a t of one degree of freedom reaches 12.7 deviations), twenty
+    learners of two seeds each say a lot about what variances are like. A scaled inverse chi-square prior, fitted by the
+    first two moments of the logarithms (Smyth 2004, Linear models and empirical Bayes methods, section 6.2). Learners
+    without any spread are left out: they draw nothing at random.
+    """
+    seeds = [(t.mean(-1, dtype=np.float64).var(ddof=1), len(t) - 1) for t in tables if len(t) > 1]
+    variance, freedom = np.array([pair for pair in seeds if pair[0] > ROUNDING]).reshape(-1, 2).T
+    if len(variance) < 3:
+        return None
+    logs = np.log(variance) - special.digamma(freedom / 2) + np.log(freedom / 2)
+    excess = logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean()
+    least = special.polygamma(1, MOST_FREEDOM / 2)
+    prior = 2 * _inverse_trigamma(max(excess, least))
+    return SeedPrior(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)), prior)
+
+
+def _inverse_trigamma(value: float) -> float:
+    """x with trigamma(x) = value > 0; it falls from infinity to zero, about as 1 / x for large x and 1 / x^2 for small."""
+    return float(np.exp(optimize.brentq(lambda log: special.polygamma(1, np.exp(log)) - value, -15, 15)))
 
 
 def _resample(generator: np.random.Generator, episodes: int, draws: int) -> np.ndarray:
@@ -78,19 +120,27 @@ def paired(
     level: float = 0.95,
     draws: int = DRAWS,
     generator: np.random.Generator | None = None,
+    prior: SeedPrior | None = None,
 ) -> Interval:
     """The interval for mean(a) - mean(b), a [..., seeds, episodes] and b [..., seeds', episodes], same episodes.
 
     Paired by episode. Seeds are not paired: the trainings of two algorithms share no noise worth pairing, and two
-    free variances keep twice the degrees of freedom. p < 1 - level exactly when the interval excludes zero.
+    free variances keep twice the degrees of freedom. With a prior, a variance over seeds that is smaller than those of the
+    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test). p < 1 - level exactly when the interval excludes zero.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape[-1] != b.shape[-1]:
         raise ValueError(f"paired values need the same episodes, got {a.shape[-1]} and {b.shape[-1]}")
-    return _interval([(1.0, a), (-1.0, b)], level, draws, generator)
+    return _interval([(1.0, a), (-1.0, b)], level, draws, generator, prior)
 
 
-def _interval(groups: Sequence[tuple[float, np.ndarray]], level: float, draws: int, generator) -> Interval:
+def _interval(
+    groups: Sequence[tuple[float, np.ndarray]],
+    level: float,
+    draws: int,
+    generator,
+    prior: SeedPrior | None = None,
+) -> Interval:
     for _, values in groups:
         if values.ndim < 2 or values.shape[-1] < 2 or not np.isfinite(values).all():
             raise ValueError(f"need finite values [..., seeds, episodes >= 2], got shape {values.shape}")
@@ -103,7 +153,7 @@ def _interval(groups: Sequence[tuple[float, np.ndarray]], level: float, draws: i
     both_levels = all(values.shape[-2] > 1 for _, values in groups)
     inflation = episodes / (episodes - 1)
     if both_levels:
-        seed_variance, freedom = _seed_variance([values for _, values in groups])
+        seed_variance, freedom = _seed_variance([values for _, values in groups], prior)
         episode_variance = np.maximum(_shared_covariance(groups, replicates), 0) * inflation
     else:
         seed_variance, freedom = np.zeros(mean.shape), np.ones(mean.shape)
@@ -122,13 +172,21 @@ def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return replicates - replicates.mean(-1, keepdims=True)
 
 
-def _seed_variance(groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _seed_variance(groups: list[np.ndarray], prior: SeedPrior | None) -> tuple[np.ndarray, np.ndarray]:
     """Variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
-    parts = [(v.mean(-1, dtype=np.float64).var(-1, ddof=1) / v.shape[-2], v.shape[-2] - 1) for v in groups]
+    parts = []
+    for values in groups:
+        variance, freedom = values.mean(-1, dtype=np.float64).var(-1, ddof=1), values.shape[-2] - 1
+        if prior is not None:
+            known, weight = np.asarray(prior.variance), np.asarray(prior.freedom)
+            drawn = (weight * CAUTION * known + freedom * variance) / (weight + freedom)
+            drawn = np.maximum(drawn, variance)
+            variance, freedom = np.where(variance > ROUNDING, drawn, 0.0), weight + freedom
+        parts.append((variance / values.shape[-2], freedom))
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / freedom for part, freedom in parts)
-    most = float(sum(freedom for _, freedom in parts))
-    freedom = np.divide(total**2, spread, out=np.full(np.shape(total), most), where=spread > 0)
+    most = np.broadcast_to(np.float64(sum(freedom for _, freedom in parts)), np.shape(total)).copy()
+    freedom = np.divide(total**2, spread, out=most, where=spread > 0)
     return total, freedom
 
 

@@ -199,3 +199,45 @@ def test_ranks_of_errors_of_few_blocks_and_of_holes():
     assert stats.ranks(level).friedman_p == 1
     with pytest.raises(ValueError, match="every block"):
         stats.ranks(table.where(table < 3))
+
+
+def test_the_prior_over_seed_variances_is_found_again():
+    """Variances drawn from the very law that the fit assumes: scaled inverse chi-square, then chi-square."""
+    draw = numpy_generator("seed prior")
+    truth = 0.01**2 * 6 / draw.chisquare(6, 4000)
+    seeds = draw.normal(0, 1, (4000, 3)) * np.sqrt(truth)[:, None]
+    prior = stats.seed_prior([0.5 + np.stack([row, row], axis=1) for row in seeds])
+    assert prior.freedom == pytest.approx(6, rel=0.15)
+    assert prior.variance == pytest.approx(0.01**2, rel=0.1)
+
+
+def test_equal_seed_variances_are_pooled_and_learners_without_any_are_left_out():
+    draw = numpy_generator("equal variances")
+    same = [0.5 + np.stack([row, row], axis=1) for row in draw.normal(0, 0.02, (300, 3))]
+    constant = np.full((3, 2), 0.4)
+    prior = stats.seed_prior([*same, constant])
+    assert prior.freedom > 50 and prior.variance == pytest.approx(0.02**2, rel=0.15)
+    assert stats.seed_prior([*same[:2], constant]) is None
+
+
+def test_with_a_prior_two_seeds_tell_learners_apart_and_equals_stay_equal():
+    """24 learners of two seeds: half of them truly 20 points above the others, spreads from 0.2 to 3 points."""
+    wrong, any_wrong, found, alone = [], [], [], []
+    for study in range(40):
+        draw = numpy_generator("moderated", study)
+        spread = np.exp(draw.uniform(np.log(0.002), np.log(0.03), 24))
+        level = np.repeat([0.75, 0.95], 12)
+        tables = level[:, None, None] + spread[:, None, None] * draw.normal(0, 1, (24, 2, 1))
+        tables = tables + draw.normal(0, 0.06, (1, 1, 200)) + draw.normal(0, 0.03, (24, 2, 200))
+        prior = stats.seed_prior(list(tables))
+        pairs = [(i, j) for i in range(24) for j in range(i)]
+        a, b = (np.stack([tables[pair[side]] for pair in pairs]) for side in (0, 1))
+        same = np.array([level[i] == level[j] for i, j in pairs])
+        p = stats.paired(a, b, draws=200, prior=prior).p
+        wrong.append(np.mean(p[same] < 0.05))
+        adjusted = stats.holm(p)
+        any_wrong.append(np.any(adjusted[same] < 0.05))
+        found.append(np.mean(adjusted[~same] < 0.05))
+        alone.append(np.mean(stats.holm(stats.paired(a, b, draws=200).p)[~same] < 0.05))
+    assert np.mean(wrong) < 0.065 and np.mean(any_wrong) <= 0.1
+    assert np.mean(found) > 0.75 > 0.1 > np.mean(alone)
