@@ -270,7 +270,7 @@ def run_spec(study: Study, run: Run) -> dict[str, Any]:
         "overrides": overrides_for(study, run),
         **{
             key: train[key]
-            for key in ("minutes", "validate_every", "validation_episodes", "threads", "device")
+            for key in ("minutes", "validate_every", "validation_episodes", "threads", "device", "precision")
         },
     }
 

@@ -19,6 +19,7 @@ import torch
 
 import algos
 from algos.base import MetaLearner, Params
+from algos.nets.layers import train_in
 from bench import checkpoint, devices, results
 from bench.sources import open_source
 from bench.stats import episode_interval
@@ -77,6 +78,7 @@ def train(study: Study, run: Run) -> None:
     device = devices.set_up(spec["device"], spec["threads"])
     source = open_source(run.dataset, spec["split"], device)
     learner = build_learner(study, run, source).to(device)
+    train_in(learner, getattr(torch, spec["precision"]))
     run.folder.mkdir(parents=True, exist_ok=True)
     training = MetaTraining(study, run, spec, source, learner, device)
     if learner.stage:
@@ -267,7 +269,7 @@ class MetaTraining:
             "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_stage(),
             "training": self._cost(),
             "data": {"digest": self.source.digest, "split": self.source.split_name},
-            "provenance": devices.provenance(self.device, started),
+            "provenance": devices.provenance(self.device, started) | {"precision": self.spec["precision"]},
         }
 
     def _hyper_parameters_of_stage(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torch.func import functional_call
 import algos
 from algos.base import TaskSpec
 from algos.nets.conv4 import Conv4
-from algos.nets.layers import ConvNorm, Linear, Statistics, conv2d
+from algos.nets.layers import ConvNorm, Linear, Statistics, conv2d, train_in
 from algos.nets.r2d2 import R2D2Net
 from algos.nets.resnet12 import ResNet12, drop_block
 from algos.nets.set_encoders import SET_ENCODERS, build_set_encoder
@@ -52,6 +52,45 @@ def test_pooling_first_and_folding_the_sign_change_nothing():
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("per_task", [False, True], ids=["shared", "per task"])
+@pytest.mark.parametrize("mode", ["batch", "given", "running"])
+def test_all_tasks_at_once_and_a_task_at_a_time_are_the_same(mode, per_task):
+    """What a GPU and what a CPU computes: values, first and second derivatives, statistics."""
+    block = ConvNorm(2, 6)
+    block.gamma.data.normal_()
+    shape = (3,) if per_task else ()
+    weight = torch.randn(*shape, 6, 2, 3, 3, requires_grad=True)
+    x = torch.randn(3, 7, 2, 8, 8, requires_grad=True)
+    other, signal = Statistics.batch(), torch.randn(3, 7, 6, 4, 4)
+    found = []
+    with torch.no_grad():
+        block(torch.randn(3, 4, 2, 8, 8), other)
+    for way in (block._by_task, block._together):
+        statistics = {"batch": Statistics.batch, "running": Statistics.running}.get(
+            mode, lambda: Statistics.of(other)
+        )()
+        block.forward = way  # functional_call goes through it
+        y = functional_call(block, {"weight": weight}, (x, statistics))
+        first = torch.autograd.grad((y * signal).sum(), [x, weight], create_graph=True)
+        second = torch.autograd.grad(first[1].square().sum(), [x, weight])
+        used = statistics.used[block][:2] if mode == "batch" else ()
+        found.append([y, *first, *second, *used])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_training_in_bfloat16_is_near_and_evaluation_the_same():
+    net = Conv4((1, 28, 28), hidden=8).float()
+    x = torch.rand(1, 40, 1, 28, 28, dtype=torch.float32)
+    exact = net(x, Statistics.batch())
+    train_in(net, torch.bfloat16)
+    near = net(x, Statistics.batch())
+    assert near.dtype == exact.dtype and not torch.equal(near, exact)
+    assert (near - exact).square().mean() < 1e-3 * exact.var()
+    net.eval()
+    torch.testing.assert_close(net(x, Statistics.batch()), exact)
 
 
 def test_running_statistics_equal_the_native_layer():
