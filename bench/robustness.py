@@ -58,7 +58,7 @@ def _amount(shift: str, value: float) -> str:
     """A strength as the axis prints it: `−45°`, `2/3`."""
     if SHIFTS[shift].unit == "rad":
         return f"{math.degrees(value):.3g}°".replace("-", "−")
-    fraction = Fraction(value).limit_denominator(9)
+    fraction = Fraction(float(value)).limit_denominator(9)
     return str(fraction) if abs(fraction - value) < 1e-4 else f"{value:g}"
 
 

@@ -212,15 +212,13 @@ def test_the_figure_of_exact_strengths_has_words_and_the_readings_beside_the_sam
         assert (page.parent / f"figures/strengths-omniglot-5way-1shot-{scope}.svg").exists()
 
 
-def test_readings_stand_beside_no_other_setting(tmp_path):
-    study = STUDY | {
-        "datasets": {"omniglot": {"ways": [5], "shots": [5]}},
-        "algorithms": ("maml",),
-        "seeds": (0, 1),
-    }
-    text = build(tmp_path, strengths={"scale": (2.0,)}, **study).read_text()
-    assert "Omniglot 5-way 5-shot, Scale, whole task shifted: MAML" in text
-    assert "Finn and Levine:" not in text
+def test_a_study_of_exact_strengths_only_has_a_page_and_readings_stand_beside_no_other_setting(tmp_path):
+    setting = {"omniglot": {"ways": [5], "shots": [5]}}
+    study = STUDY | {"datasets": setting, "algorithms": ("maml", "snail"), "shifts": {}}
+    page = build(tmp_path, strengths={"scale": (2.0,)}, **study)
+    assert "MAML" in alt(page, "Omniglot 5-way 5-shot, Scale, whole task shifted:")
+    assert "Finn and Levine:" not in page.read_text()
+    assert not (page.parent / "figures/degradation.svg").exists()
 
 
 def test_degradation_has_a_figure_and_a_table(page):
