@@ -98,10 +98,11 @@ class Setting:
 
 
 def _own_first(tested: Tested) -> list[tuple[dict, np.ndarray]]:
-    """Conditions in the reported mode, as dictionaries, with their values."""
+    """Conditions in the reported mode, as dictionaries, with their values; exact strengths (severity 0) are no claim's."""
     if not tested.values:
         return []
-    return [(dict(zip(SHARED_COLUMNS, c, strict=True)), table) for c, table in tested.paper()[1].items()]
+    found = [(dict(zip(SHARED_COLUMNS, c, strict=True)), table) for c, table in tested.paper()[1].items()]
+    return [(c, table) for c, table in found if c["shift"] == "none" or c["severity"] > 0]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -83,7 +83,7 @@ def _order(item: tuple[tuple, object]) -> tuple:
     return (condition[0] != "none", *condition)
 
 
-def _batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndarray]]:
+def batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndarray]]:
     """Conditions of the same shape stacked: one bootstrap call for all of them."""
     shapes = defaultdict(list)
     for condition, table in values.items():
@@ -93,7 +93,7 @@ def _batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndar
 
 def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
     rows, (bottom, top) = {}, results.RANGES[tested.metric]
-    for conditions, stack in _batches(tested.values):
+    for conditions, stack in batches(tested.values):
         interval = stats.two_level_interval(stack)
         within = [np.mean([stats.episode_interval(seed)[1] for seed in table]) for table in stack]
         for i, condition in enumerate(conditions):
@@ -139,7 +139,7 @@ def comparison_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
 
 
 def _with_averages(values: dict[tuple, np.ndarray]) -> dict[tuple, np.ndarray]:
-    """Adds the mean over all shifts and severities of a scope: shift `all`, severity -1, value 0."""
+    """Adds the mean over all shifts and severities of a scope: shift `all`, severity -1, value 0; no exact strengths."""
     scopes = defaultdict(list)
     for (shift, severity, _, scope, *rest), table in values.items():
         if shift != "none" and severity > 0:
@@ -191,10 +191,12 @@ def _as_trained(cells: pd.DataFrame) -> pd.Series:
 def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Average ranks in paper mode; a block is a task of a data set (clean) or a task under one shift (shifted).
 
+    Exact strengths, whose severity is 0, would count a shift more than once and are left out.
     Algorithms without a value in every block are left out: a rank among fewer is not comparable.
     """
     ranked_by = cells["metric"].isin(results.METRICS.values())
-    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells) & ranked_by]
+    graded = cells["shift"].eq("none") | cells["severity"].gt(0)
+    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells) & ranked_by & graded]
     paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
     names = sorted(paper["dataset"].unique())
     rows = []

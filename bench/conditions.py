@@ -20,7 +20,8 @@ from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes
 class Condition:
     """One setting of a meta-test. scope: what is shifted (`clean`: nothing; the whole `task`; the `query` only).
 
-    value: strength in the shift's own unit. test_tasks: `standard`, within one `alphabet`, the `lake` runs, or another
+    value: strength in the shift's own unit; a strength that the study names itself has severity 0, so that no mean over
+    severities counts it. test_tasks: `standard`, within one `alphabet`, the `lake` runs, or another
     data set by name. test_steps: gradient steps at test, -1 = the learner's own.
     """
 
@@ -61,16 +62,24 @@ def _shifted(
     """Each shifted image is made once; scopes share the shifted queries, shifts share the clean support."""
     clean, kind, mode = source.part("test"), source.data.meta["kind"], reported_mode(learner, spec)
     fewer = frozen.head(spec["shifts"]["episodes"])
-    for shift, severities in spec["shifts"]["severities"].items():
-        applies = shift in shifts.SHIFTS and kind in shifts.SHIFTS[shift].levels
-        for severity in severities if applies else ():
-            value = shifts.strength(shift, severity, kind)
-            moved = shifted_split(clean, fewer, shift, value)
-            for scope in spec["shifts"]["scopes"]:
-                support = moved if scope == "task" else clean
-                scores = evaluate_images(learner, fewer, support, moved, mode, embed)
-                condition = Condition(frozen.way, frozen.shot, mode, shift, severity, value, scope)
-                yield condition, fewer.digest, scores
+    for shift, severity, value in _strengths(spec["shifts"], kind):
+        moved = shifted_split(clean, fewer, shift, value)
+        for scope in spec["shifts"]["scopes"]:
+            support = moved if scope == "task" else clean
+            scores = evaluate_images(learner, fewer, support, moved, mode, embed)
+            condition = Condition(frozen.way, frozen.shot, mode, shift, severity, value, scope)
+            yield condition, fewer.digest, scores
+
+
+def _strengths(spec: dict[str, Any], kind: str) -> Iterator[tuple[str, int, float]]:
+    """Shift, severity and strength of what a study asks for and this kind of image has; severity 0: named exactly."""
+    known = {name for name, shift in shifts.SHIFTS.items() if kind in shift.levels}
+    for shift in [name for name in spec["severities"] if name in known]:
+        for severity in spec["severities"][shift]:
+            yield shift, severity, shifts.strength(shift, severity, kind)
+    for shift in [name for name in spec["strengths"] if name in known]:
+        for value in spec["strengths"][shift]:
+            yield shift, 0, float(value)
 
 
 def shifted_split(

@@ -22,12 +22,12 @@ def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Set
         rows = at(cells, setting)
         clean = rows[rows["shift"].eq("none")]
         shifted = rows[rows["scope"].isin(SCOPES) & rows["severity"].gt(0)]
-        limits = _limits(pd.concat([clean, shifted]))
+        common = limits(pd.concat([clean, shifted]))
         for scope in [s for s in SCOPES if s in set(shifted["scope"])]:
             panels = []
             for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
                 curves = pd.concat([clean, part]).sort_values("severity")
-                draw = partial(_draw_curves, curves=curves, looks=looks, limits=limits)
+                draw = partial(_draw_curves, curves=curves, looks=looks, limits=common)
                 title = SHIFTS[name].title if name in SHIFTS else name
                 panels.append(Panel(title, _shift_alt(setting, title, scope, curves), draw, 3.1, 2.5))
             used = {a: look for a, look in looks.items() if a in set(shifted["algorithm"])}
@@ -47,7 +47,7 @@ def _shift_alt(setting: Setting, name: str, scope: str, curves: pd.DataFrame) ->
     return f"{setting.label}, {name}, {SCOPES[scope]}, severity 0 to {curves['severity'].max()}: {'; '.join(said)}."
 
 
-def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+def limits(rows: pd.DataFrame) -> tuple[float, float]:
     """Common limits of all panels of a setting, so that panels can be compared by eye."""
     scale = factor(rows)
     low, high = scale * rows["low"].min(), scale * rows["high"].max()

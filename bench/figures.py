@@ -30,8 +30,8 @@ def own_task(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def hardest(cells: pd.DataFrame, scope: str) -> pd.Series:
-    """Mean over the shifts, each at its highest severity, by algorithm."""
-    shifted = cells[cells["scope"].eq(scope)]
+    """Mean over the shifts, each at its highest severity, by algorithm; exact strengths have none."""
+    shifted = cells[cells["scope"].eq(scope) & cells["severity"].gt(0)]
     top = shifted[shifted["severity"].eq(shifted.groupby("shift")["severity"].transform("max"))]
     return top.groupby("algorithm")["mean"].mean()
 

@@ -71,7 +71,9 @@ def _sheets(study: Study, name: str, entry: dict[str, Any]) -> list[Picture]:
     episode = sheets.episode_sheet(split, source.frozen("test", 1, setting.way, setting.shot, query, seed))
     alt = f"{setting.way} classes in columns: support images above some of their query images"
     found = [Picture(f"episode-{setting.slug}", f"The first test episode of {setting.label}", alt, episode)]
-    shown = [s for s in study.config["shifts"]["severities"] if kind in SHIFTS[s].levels]
+    wanted = study.config["shifts"]
+    named = dict.fromkeys([*wanted["severities"], *wanted["strengths"]])
+    shown = [s for s in named if s in SHIFTS and kind in SHIFTS[s].levels]
     if shown:
         alt = f"Rows: {', '.join(shown)}. Columns: the original, then severities 1 to 5, with the strength below."
         title = f"{dataset_label(name)} under every shift"

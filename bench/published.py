@@ -1,4 +1,4 @@
-"""Published results beside ours: `data/published.csv`, one row per value as printed in the literature."""
+"""Published results beside ours: `data/published.csv`, one row per value as printed; `data/finn_levine_2018.csv`, as drawn."""
 
 from functools import cache
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "published.csv"
+READINGS = PUBLISHED.with_name("finn_levine_2018.csv")
 MODE_OF = {"yes": "transductive", "no": "inductive", "unknown": "unknown"}
 MEASURES = {"accuracy", "mse"}
 
@@ -45,3 +46,23 @@ def published(
         exact = hit[hit["mode"].eq(mode)]
         hit = exact if len(exact) else hit[hit["mode"].eq("unknown")]
     return None if hit.empty else hit.iloc[0]
+
+
+@cache
+def shift_readings(path: Path = READINGS) -> pd.DataFrame:
+    """Accuracy under exact strengths as read from the plots of Finn & Levine 2018, strengths rising.
+
+    Columns shift, value, algorithm, accuracy (a fraction), and upper: the true value is below. The file's comments say
+    how the readings were made. Raises ValueError naming the file and the value.
+    """
+    rows = pd.read_csv(path, comment="#")
+    unknown = set(rows["bound"].dropna()) - {"upper"}
+    if unknown:
+        raise ValueError(f"{path}: column bound holds {sorted(unknown)}; allowed: upper, or nothing")
+    off = rows[~rows["accuracy"].between(0, 1)]
+    if len(off):
+        raise ValueError(
+            f"{path}: column accuracy holds {off['accuracy'].iloc[0]}; it is a fraction from 0 to 1"
+        )
+    rows = rows.assign(upper=rows["bound"].eq("upper")).drop(columns="bound")
+    return rows.sort_values(["shift", "value"], kind="stable", ignore_index=True)

@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures, others, regression
+from bench import appendix, contents, curves, evidence, figures, others, regression, robustness
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -19,7 +19,7 @@ from bench.tables import Table
 from tasks.dataset import prepared_root
 
 PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
-SUMMARIES = ("cells", "comparisons", "ranks", "runs", "claims")
+SUMMARIES = ("cells", "comparisons", "degradation", "ranks", "runs", "claims")
 SECTIONS = {
     "result": "Result",
     "table": "Table",
@@ -52,6 +52,7 @@ class Summary:
 
     cells: pd.DataFrame
     comparisons: pd.DataFrame
+    degradation: pd.DataFrame
     ranks: pd.DataFrame
     runs: pd.DataFrame
     claims: pd.DataFrame
@@ -79,7 +80,7 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
-    for name in ("cells", "runs", "ranks"):
+    for name in ("cells", "degradation", "runs", "ranks"):
         order = frames[name]["dataset"].map({dataset: i for i, dataset in enumerate([*datasets, "all"])})
         frames[name] = frames[name].iloc[order.argsort(kind="stable")].reset_index(drop=True)
     frames["cells"]["reported"] = reported(frames["cells"])
@@ -130,11 +131,13 @@ def build_report(study: Study) -> Path:
 def draw(summary: Summary) -> dict[str, list[Figure]]:
     """The figures of each section; a study without results may have learning curves already."""
     look, cells = summary.looks, summary.cells
-    drawn = {"headline": [], "shifts": [], "other": [], "ranks": []}
+    drawn = {"headline": [], "shifts": [], "strengths": [], "degradation": [], "other": [], "ranks": []}
     if len(cells):
         ranks = figures.rank_figure(summary.ranks, look)
         drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
         drawn["shifts"] = list(curves.shift_figures(cells, look).values())
+        drawn["strengths"] = robustness.strength_figures(cells, look)
+        drawn["degradation"] = robustness.degradation_figures(summary.degradation, look)
         drawn["other"] = others.other_figures(cells, look)
         drawn["ranks"] = [ranks] if ranks else []
     return drawn | {"learning": curves.learning_figures(summary.history, look)}
@@ -143,7 +146,7 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    names = ("headline", "regression", "published", "other", "cost", *appendix.COMPARED)
+    names = ("headline", "regression", "published", "degradation", "other", "cost", *appendix.COMPARED)
     tables = {name: [] for name in names}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
@@ -152,6 +155,7 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
             "headline": [contents.headline_table(cells, runs, pairs)],
             "regression": [regression.regression_table(cells)],
             "published": [contents.published_table(cells)],
+            "degradation": robustness.degradation_tables(summary.degradation),
             "other": [others.other_table(cells)],
             "cost": [appendix.cost_table(runs)],
         }

@@ -154,6 +154,25 @@ class Study:
                 raise ValueError(
                     f"{self.origin}: shifts.severities: no shift {name!r}; known: {', '.join(known)}"
                 )
+        for name, values in self.config["shifts"]["strengths"].items():
+            if name not in shifts.SHIFTS:
+                raise ValueError(
+                    f"{self.origin}: shifts.strengths: no shift {name!r} of images; "
+                    f"known: {', '.join(shifts.SHIFTS)}"
+                )
+            for value in values:
+                self._check_strength(shifts.SHIFTS[name], value)
+
+    def _check_strength(self, shift: shifts.Shift, value: float) -> None:
+        try:
+            shift.check(value)
+        except ValueError as error:
+            raise ValueError(f"{self.origin}: shifts.strengths.{shift.name}: {error}") from error
+        if value == shift.identity:
+            raise ValueError(
+                f"{self.origin}: shifts.strengths.{shift.name}: {value!r} changes nothing and is tested in any case, "
+                "as the clean task; leave it out"
+            )
 
     def _check_experiments(self) -> None:
         wanted, data = self.config["experiments"], self.config["datasets"]

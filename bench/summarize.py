@@ -1,6 +1,6 @@
 """Tables of a study from its run folders: `python -m bench summarize config/quick.yaml`.
 
-Writes results/{study}/tables/{cells,comparisons,ranks,runs}.csv and history.parquet. The same run folders give the
+Writes results/{study}/tables/{cells,comparisons,degradation,ranks,runs}.csv and history.parquet. The same run folders give the
 same bytes. Runs that are missing, untested or diverged are rows of runs.csv; cells count the seeds that are there.
 """
 
@@ -24,6 +24,7 @@ from bench.compare import (
     gather,
     ranks_table,
 )
+from bench.degradation import DEGRADATION_COLUMNS, degradation_rows
 from bench.results import ResultError, RunResult
 from bench.study import Run, Study, load_study, results_root
 
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
 def summarize(study: Study) -> Path:
     """Write the tables of the study; returns their folder. Raises ResultError when runs cannot be compared."""
     found = [(run, results.read_run(run.folder)) for run in study.runs()]
-    cells, comparisons = [], []
+    cells, comparisons, degradation = [], [], []
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
         tested = _tested(group)
@@ -56,11 +57,13 @@ def summarize(study: Study) -> Path:
         for algorithm in itertools.chain(tested, *further):
             cells += cell_rows(setting, algorithm)
         comparisons += comparison_rows(setting, tested)
+        degradation += degradation_rows(setting, tested)
     cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
     folder = results_root() / study.name / "tables"
     _write_csv(folder / "runs.csv", runs_table(found))
     _write_csv(folder / "cells.csv", cells)
     _write_csv(folder / "comparisons.csv", _frame(comparisons, COMPARISON_COLUMNS, SETTING_COLUMNS))
+    _write_csv(folder / "degradation.csv", _frame(degradation, DEGRADATION_COLUMNS, SETTING_COLUMNS))
     _write_csv(folder / "ranks.csv", ranks_table(cells))
     results.write_parquet(folder / "history.parquet", history_table(found))
     return folder

@@ -43,6 +43,14 @@ class Shift:
     operation: Callable[[Tensor, float, str, Draws], Tensor]
     doc: str
 
+    def check(self, value: float) -> None:
+        """ValueError names the limits, unless they hold this strength."""
+        low, high = self.limits
+        if not low <= value <= high:
+            raise ValueError(
+                f"value of shift {self.name!r} must be from {low} to {high} {self.unit}, not {value!r}"
+            )
+
 
 def _tangents(*values: float) -> tuple[float, ...]:
     return tuple(math.atan(value) for value in values)
@@ -114,9 +122,7 @@ def apply(images: Tensor, name: str, value: float, *, kind: str, ids: Tensor, se
     (a stronger shift moves the same image further along the same way). The identity value returns `images` itself.
     """
     shift = find(name, kind)
-    low, high = shift.limits
-    if not low <= value <= high:
-        raise ValueError(f"value of shift {name!r} must be from {low} to {high} {shift.unit}, not {value!r}")
+    shift.check(value)
     if images.ndim != 4 or images.dtype != torch.float32 or ids.shape != images.shape[:1]:
         raise ValueError(
             f"shift {name!r} needs images float32 [n, C, H, W] and ids [n], "

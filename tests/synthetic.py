@@ -19,6 +19,7 @@ FACTS = {
     "fomaml": ("First-order MAML", "optimization-based", "transductive", True, 1.8, 0.26),
     "reptile": ("Reptile", "optimization-based", "transductive", True, 1.7, 0.27),
     "snail": ("SNAIL", "model-based", "inductive", True, 2.1, 0.60),
+    "metanet": ("MetaNet", "model-based", "inductive", True, 2.0, 0.70),
     "lstm": ("LSTM learner", "model-based", "inductive", False, 1.2, 0.55),
 }
 ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
@@ -33,6 +34,7 @@ def make_study(
     datasets: Mapping[str, Mapping] | None = None,
     seeds: Iterable[int] = (0, 1),
     shifts: Mapping[str, Iterable[int]] = SHIFTS,
+    strengths: Mapping[str, Iterable[float]] | None = None,
     scopes: Iterable[str] = ("task", "query"),
     episodes: int = 200,
     shift_episodes: int = 100,
@@ -67,6 +69,7 @@ def make_study(
             "scopes": list(scopes),
             "episodes": shift_episodes,
             "severities": {key: list(value) for key, value in shifts.items()},
+            "strengths": {key: list(value) for key, value in (strengths or {}).items()},
         },
         "experiments": dict(experiments or {}),
     }
@@ -201,6 +204,13 @@ def _episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
                 for scope in study["shifts"]["scopes"]:
                     condition = (shift, severity, scope, mode)
                     frames.append(_condition(study, key, kind, condition, study["shifts"]["episodes"]))
+        for shift, values in study["shifts"]["strengths"].items():
+            for value in values:
+                severe = 4 * abs(np.log2(value)) if shift == "scale" else 6 * abs(value)  # about 5 at pi / 4
+                for scope in study["shifts"]["scopes"]:
+                    condition = (shift, severe, scope, mode)
+                    exact = _condition(study, key, kind, condition, study["shifts"]["episodes"])
+                    frames.append(exact.assign(severity=0, value=value))
     for task in _other_tasks(study["experiments"], key):
         mode = FACTS[key[3]][2] if both_modes else "inductive"
         frame = _condition(study, key, kind, ("none", 0, "clean", mode), 60)

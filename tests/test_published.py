@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bench.published import load_published, published
+from bench.published import load_published, published, shift_readings
+from tasks.shifts import SHIFTS
 
 # Stems of the algorithms the project compares (issues 2 to 5); a row for anything else would never be shown.
 STEMS = set(
@@ -79,3 +80,32 @@ def test_an_unknown_word_is_an_error(tmp_path):
     bad.write_text(text)
     with pytest.raises(ValueError, match=r"published.csv: column transductive holds \['maybe'\]"):
         load_published(bad)
+
+
+def test_readings_of_a_figure_are_whole_curves_with_their_peak_at_the_clean_task():
+    rows = shift_readings()
+    assert set(rows["algorithm"]) == {"maml", "snail", "metanet"}
+    for (shift, _), curve in rows.groupby(["shift", "algorithm"]):
+        for value in curve["value"]:
+            SHIFTS[shift].check(value)
+        assert len(curve) == {"shear": 7, "scale": 6}[shift] and curve["value"].is_unique
+        clean = curve["value"].eq(SHIFTS[shift].identity)
+        assert clean.sum() == 1 and not curve.loc[clean, "upper"].any()
+        falling = curve["accuracy"] - curve.loc[clean, "accuracy"].iloc[0]
+        assert falling.between(-0.31, 0.0015).all(), "readings are accurate to 0.001"
+    clean = rows[rows["value"].eq(rows["shift"].map(lambda name: SHIFTS[name].identity))]
+    assert (clean.groupby("algorithm")["accuracy"].nunique() == 1).all(), "both plots show the same models"
+    assert rows.loc[rows["upper"], "algorithm"].tolist() == ["metanet"] * 3
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("shear,0.1,maml,0.9,lower", r"readings.csv: column bound holds \['lower'\]"),
+        ("shear,0.1,maml,90,", "readings.csv: column accuracy holds 90"),
+    ],
+)
+def test_a_wrong_reading_is_an_error(tmp_path, row, message):
+    (tmp_path / "readings.csv").write_text(f"# a comment\nshift,value,algorithm,accuracy,bound\n{row}\n")
+    with pytest.raises(ValueError, match=message):
+        shift_readings(tmp_path / "readings.csv")

@@ -1,5 +1,6 @@
 """Meta-training and meta-test of whole runs: resume, signals, divergence, wrong input."""
 
+import math
 import os
 import random
 import signal
@@ -66,6 +67,28 @@ def test_train_and_test_write_what_they_declare(home):
     assert frame["accuracy"].between(0, 1).all()
     assert set(frame["scope"]) == {"clean", "task", "query"}
     assert not (folder(home) / checkpoint.NAME).exists()
+
+
+def test_exact_strengths_are_tested_beside_severities(home):
+    """pi / 4 is severity 5 of shear, too: the same images and so the same scores, but a row of its own."""
+    exact = {"shear": [-0.3927, math.pi / 4], "scale": [2]}
+    study = planted.write_study(
+        home, shifts={"episodes": 4, "severities": {"shear": [5]}, "strengths": exact}
+    )
+    assert bench("train", study, RUN.format("protonet")) == 0
+    assert bench("test", study, RUN.format("protonet")) == 0
+    frame = results.read_run(folder(home)).episodes().query("shift != 'none'")
+    named = frame[frame["severity"].eq(0)]
+    assert named.groupby(["shift", "scope", "value"]).size().to_dict() == {
+        (shift, scope, value): 4
+        for shift, values in exact.items()
+        for scope in ("task", "query")
+        for value in values
+    }
+    order, measures = ["scope", "episode"], ["accuracy", "nll"]
+    same = [frame[frame["severity"].eq(severity) & frame["value"].eq(math.pi / 4)] for severity in (0, 5)]
+    first, second = (part.sort_values(order)[measures].to_numpy() for part in same)
+    assert len(first) == 8 and (first == second).all()
 
 
 @pytest.mark.parametrize("algorithm", ["protonet", "maml"])
@@ -257,6 +280,18 @@ def test_schedules():
         (
             {"shifts": {"severities": {"smeer": [1]}}},
             "shifts.severities: no shift 'smeer'; known: smear, shear",
+        ),
+        (
+            {"shifts": {"strengths": {"shear": [0.5, 2.0]}}},
+            r"tiny.yaml: shifts.strengths.shear: value of shift 'shear' must be from -1.5 to 1.5 rad, not 2.0",
+        ),
+        (
+            {"shifts": {"strengths": {"scale": [1]}}},
+            "shifts.strengths.scale: 1 changes nothing and is tested in any case, as the clean task; leave it out",
+        ),
+        (
+            {"shifts": {"strengths": {"phase": [1.0]}}},
+            "shifts.strengths: no shift 'phase' of images; known: smear",
         ),
         ({"sheds": [1]}, "'sheds' was unexpected"),
         ({"train": {"stepz": 3}}, "train: .*'stepz' was unexpected.*known keys: device, minutes"),

@@ -130,6 +130,7 @@ ADDITIONS = {
         runs(verbs=["test"]),
     ),
     "severity": ({"shifts": TINY["shifts"] | {"severities": {"shear": [1, 2]}}}, runs(verbs=["test"])),
+    "strength": ({"shifts": TINY["shifts"] | {"strengths": {"scale": [0.5]}}}, runs(verbs=["test"])),
     "experiment": ({"experiments": {"shots": [5], "episodes": 4}}, runs(verbs=["test"])),
 }
 

@@ -1,6 +1,13 @@
 TABLES = [
     f"{RESULTS}/tables/{name}"
-    for name in ("cells.csv", "comparisons.csv", "ranks.csv", "runs.csv", "history.parquet")
+    for name in (
+        "cells.csv",
+        "comparisons.csv",
+        "degradation.csv",
+        "ranks.csv",
+        "runs.csv",
+        "history.parquet",
+    )
 ]
 
 
