@@ -20,8 +20,8 @@ from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes
 class Condition:
     """One setting of a meta-test. scope: what is shifted (`clean`: nothing; the whole `task`; the `query` only).
 
-    value: strength in the shift's own unit. test_tasks: `standard`, within one `alphabet`, the `lake` runs, or another
-    data set by name. test_steps: gradient steps at test, -1 = the learner's own.
+    value: strength in the shift's own unit. test_tasks: `standard`, within one `alphabet`, the `lake` runs, another data
+    set by name, or what else bench/experiments.py names. test_steps: gradient steps at test, -1 = the learner's own.
     """
 
     test_way: int
