@@ -152,8 +152,8 @@ def test_a_black_box_with_fixed_labels_answers_against_its_support(few):
 
 def test_fixed_labels_show_before_adaptation(few):
     """Healthy MAML guesses before its first step; with fixed labels it has learned them into its initialisation."""
-    _, healthy = after_training(few, "maml", "shuffled", 150)
-    _, fixed = after_training(few, "maml", "groups", 150)
+    _, healthy = after_training(few, "maml", "shuffled", 80)
+    _, fixed = after_training(few, "maml", "groups", 80)
     assert healthy["training", 0] < 0.5 and fixed["training", 0] > 0.7
     assert healthy["training", -1] > 0.9 and healthy["training_permuted", -1] < 0.1
 

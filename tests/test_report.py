@@ -124,13 +124,13 @@ def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
     maml = next(r for r in rows if r["Algorithm"] == "MAML" and r["Setting"] == "Omniglot 5-way 1-shot")
     shown = next(r for r in headline(page) if r["Algorithm"] == "MAML" and r["Mode"].endswith("paper"))
     assert maml["As trained"] == shown["Omniglot 5-way 1-shot: Accuracy, %"]
-    lstm = next(
-        r for r in rows if r["Algorithm"].startswith("LSTM") and r["Setting"] == "Omniglot 5-way 1-shot"
+    prototypes = next(
+        r for r in rows if r["Algorithm"].startswith("Proto") and r["Setting"] == "Omniglot 5-way 1-shot"
     )
     columns = ["Within one alphabet", "Training classes", "Training classes, 0 steps"]
     columns.append("Training classes, support labels moved")
     assert all(re.fullmatch(r"\d+\.\d ± \d+\.\d", maml[column]) for column in columns)
-    assert [lstm[column] == "–" for column in columns] == [False, False, True, False], (
+    assert [prototypes[column] == "–" for column in columns] == [False, False, True, False], (
         "no inner loop, no steps"
     )
     text = re.sub(r"\s+", " ", page.read_text())
