@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from algos.nets.layers import Statistics
-from tasks.episodes import Episodes
+from tasks.episodes import TRAIN_LABELS, Episodes
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class HyperParameters:
         return replace(self, **values)
 
 
+LABELS = (
+    "classes and labels of a training task: any; or fixed by a partition into groups or tuples of classes"
+)
+
+
 @dataclass(frozen=True)
 class Params(HyperParameters):
     """Hyper-parameters of meta-training that every trained algorithm has."""
@@ -64,6 +69,7 @@ class Params(HyperParameters):
     train_way: int | None = hyper(None, "classes per training task; null = as tested")
     train_shot: int | None = hyper(None, "support examples per class in training; null = as tested")
     train_query: int = hyper(5, "query examples per class in training")
+    train_labels: str = hyper("shuffled", LABELS, TRAIN_LABELS)
     learning_rate: float = hyper(1e-3, "Adam's rate in the outer loop")
     schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
     halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
@@ -159,7 +165,7 @@ class MetaLearner(nn.Module):
         """One step of meta-training; returns the loss, still on the device. The hook for other ways of training."""
         p = self.params
         way, shot = p.train_way or self.spec.way, p.train_shot or self.spec.shot
-        loss = self.outer_loss(sampler.sample(p.meta_batch, way, shot, p.train_query))
+        loss = self.outer_loss(sampler.sample(p.meta_batch, way, shot, p.train_query, p.train_labels))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if p.clip_norm:

@@ -21,8 +21,8 @@ class Condition:
     """One setting of a meta-test. scope: what is shifted (`clean`: nothing; the whole `task`; the `query` only).
 
     value: strength in the shift's own unit; a strength that the study names itself has severity 0, so that no mean over
-    severities counts it. test_tasks: `standard`, within one `alphabet`, the `lake` runs, or another
-    data set by name. test_steps: gradient steps at test, -1 = the learner's own.
+    severities counts it. test_tasks: `standard`, within one `alphabet`, the `lake` runs, another data set by name, or what
+    else bench/experiments.py names. test_steps: gradient steps at test, -1 = the learner's own.
     """
 
     test_way: int

@@ -1,5 +1,7 @@
 """Test tasks unlike those of meta-training: more shots, other ways, more gradient steps, one alphabet, other data.
 
+And tasks all too like them: training classes, to see whether their labels were memorised.
+
 Each experiment is switched on by its key under `experiments` of a study (workflow/schemas/study.schema.yaml). All run
 in the reported mode of the learner only, on frozen episodes of their own.
 """
@@ -21,6 +23,7 @@ from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
 
 ALPHABET, LAKE, PROTOTYPES, UNTRAINED = "alphabet", "lake", "prototypes", "untrained"
+TRAINING, PERMUTED = "training", "training_permuted"
 
 STATISTICS_UPDATES, STATISTICS_TASKS = 40, 4
 """Of a momentum of 0.1, 1.5 % of the first values is left."""
@@ -44,6 +47,35 @@ def other_tasks(
         condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)
         probe = NearestPrototype(learner)
         yield condition, fewer.digest, evaluate_images(probe, fewer, split, split, mode)
+    if spec["experiments"]["memorisation"] and (learner.trainable or learner.stage):
+        yield from _memorised(learner, source, frozen, spec)
+
+
+def _memorised(
+    learner: MetaLearner, source: ImageSource, frozen: FrozenEpisodes, spec: dict
+) -> Iterator[Result]:
+    """Training classes with the labels of their partition: adapted, adapted to wrong labels, and not adapted at all.
+
+    Who reads the support answers every query wrongly where its labels are moved, and guesses before adaptation; who
+    knows the labels by heart is right all the same. The tasks are tuples, which have one class of each group, too: the
+    same for learners trained on groups, on tuples, and on any tasks, the control. Who was trained on fixed labels of
+    another way has memorised those of another partition, and sits out.
+    """
+    fixed = getattr(learner.params, "train_labels", "shuffled") != "shuffled"
+    if fixed and (learner.params.train_way or frozen.way) != frozen.way:
+        return
+    mode, split, task = reported_mode(learner, spec), source.part("train"), (frozen.way, frozen.shot)
+    count, rest = spec["experiments"]["episodes"], (spec["query"], spec["study_seed"])
+    episodes = source.frozen("train", count, *task, *rest, fixed_labels=True)
+    for tasks, chosen in ((TRAINING, episodes), (PERMUTED, episodes.relabelled())):
+        condition = Condition(*task, mode, test_tasks=tasks)
+        yield condition, chosen.digest, evaluate_images(learner, chosen, split, split, mode)
+    own = learner.test_steps
+    if own is not None:
+        learner.test_steps = 0
+        condition = Condition(*task, mode, test_tasks=TRAINING, test_steps=0)
+        yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)
+        learner.test_steps = own
 
 
 def untrained(

@@ -24,7 +24,11 @@ TASKS = {
     "lake": "Lake's 20 runs (20-way)",
     "prototypes": "Own features, nearest class mean",
     "untrained": "Before meta-training",
+    "training": "Training classes",
+    "training_permuted": "Training classes, support labels moved",
 }
+
+KIND = ["test_tasks", "test_steps"]
 
 
 def unshifted(cells: pd.DataFrame) -> pd.DataFrame:
@@ -104,11 +108,12 @@ def _draw(
 def other_table(cells: pd.DataFrame) -> Table | None:
     """Tasks as trained beside those within one alphabet, Lake's runs and other data sets; one row per learner."""
     cells = unshifted(cells)
-    names = [name for name in cells["test_tasks"].unique() if name != STANDARD]
-    if not names:
+    others = cells[cells["test_tasks"].ne(STANDARD)]
+    kinds = list(dict.fromkeys(zip(others["test_tasks"], others["test_steps"], strict=True)))
+    if not kinds:
         return None
     columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm")] + [Column("As trained")]
-    columns += [Column(TASKS.get(name, f"On {dataset_label(name)}")) for name in names]
+    columns += [Column(_title(*kind)) for kind in kinds]
     table = Table("other-tasks", "Other tasks", columns)
     for setting in settings(cells):
         rows = at(cells, setting)
@@ -116,11 +121,16 @@ def other_table(cells: pd.DataFrame) -> Table | None:
         own = own_task(rows)
         for algorithm, part in rows.groupby("algorithm", sort=False):
             first, clean = part.iloc[0], own[own["algorithm"].eq(algorithm)]
-            found = [clean, *(part[part["test_tasks"].eq(name)] for name in names)]
+            found = [clean, *(part[part[KIND].eq(kind).all(axis=1)] for kind in kinds)]
             title = Cell(first["title"], first["title"], link=f"#{anchor(setting, algorithm)}")
             values = [_value(rows) for rows in found]
             table.rows.append(Row([Cell(setting.label, setting.label), title, *values], first["family"]))
     return table
+
+
+def _title(tasks: str, steps: int) -> str:
+    title = TASKS.get(tasks, f"On {dataset_label(tasks)}")
+    return title if steps < 0 else f"{title}, {steps} steps"
 
 
 def _value(rows: pd.DataFrame) -> Cell:

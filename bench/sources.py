@@ -42,13 +42,21 @@ class ImageSource:
         return EpisodeSampler(self.part("train"), torch_generator(self.device, self.name, *axes))
 
     def frozen(
-        self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int
+        self,
+        part: str,
+        tasks: int,
+        way: int,
+        shot: int,
+        query: int,
+        study_seed: int,
+        fixed_labels: bool = False,
     ) -> FrozenEpisodes:
         """Episodes of a part, the same for every algorithm and seed of the study."""
         images = self.part(part).images
         query = min(query, images.shape[1] - shot)  # Omniglot has 20 images per class
         axes = (self.name, self.split_name, part, study_seed)
-        return FrozenEpisodes.draw(images.shape[0], images.shape[1], tasks, way, shot, query, *axes)
+        sizes = images.shape[0], images.shape[1], tasks, way, shot, query
+        return FrozenEpisodes.draw(*sizes, *axes, fixed_labels=fixed_labels)
 
     def batch(self, part: str, episodes: FrozenEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(self.part(part), start, stop)

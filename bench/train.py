@@ -120,6 +120,8 @@ class MetaTraining:
             self._prepare(study.config["seed"])
 
     def _prepare(self, study_seed: int) -> None:
+        # Ordinary tasks whatever `train_labels` says: the best checkpoint is the one that does best on new classes, so
+        # what is lost by memorising labels is not the doing of a choice that rewards memory.
         run, episodes, query = self.run, self.spec["validation_episodes"], 5
         self.validation = self.source.frozen("val", episodes, run.way, run.shot, query, study_seed)
         self.control = self.source.frozen(

@@ -1,7 +1,7 @@
 """Few-shot episodes: drawn on the device while training, frozen as index lists for validation and test."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,16 +48,42 @@ def draw_distinct(total: int, count: int, shape: tuple[int, ...], generator: tor
     return drawn
 
 
+TRAIN_LABELS = ("shuffled", "groups", "tuples", "shuffled_tuples")
+"""How the classes of a training task are chosen and labelled. With `groups` and `tuples` a class has the same label in
+every task, so that one classifier of all training classes solves them without a support set ("non-mutually-exclusive").
+
+shuffled: any classes, in any order. groups: one class of each group, the label is the group (Yin et al. 2020).
+tuples: the classes of one tuple in its fixed order; shuffled_tuples: in any order (Rajendran et al. 2020).
+"""
+
+
+def partition(classes: int, way: int) -> np.ndarray:
+    """The fixed arrangement of training classes, int64 `[tuples, way]`: a row is a tuple, a column is a group.
+
+    A pure function of its arguments, not of a seed of training: every learner memorises, or not, the same labels.
+    Fewer than `way` classes are left over and never seen. Rotated copies of a character are classes like any other, and
+    may be in different groups and tuples. A row is also a task with one class of each group.
+    """
+    if way > classes:
+        raise ValueError(f"{classes} classes cannot be divided into {way} groups: lower the way of training")
+    order = numpy_generator("partition of classes", classes, way).permutation(classes)
+    return order[: classes // way * way].reshape(-1, way)
+
+
 class EpisodeSampler:
     """Training episodes from a resident uint8 tensor; indices are drawn on the device by the sampler's own generator."""
 
     def __init__(self, split: ImageSplit, generator: torch.Generator):
         self.split, self.generator = split, generator
         self.classes, self.per_class = split.images.shape[:2]
+        self.partitions: dict[int, Tensor] = {}
 
-    def sample(self, tasks: int, way: int, shot: int, query: int) -> Episodes:
-        """`tasks` episodes: fresh classes, label permutation, images and order of support and query for each."""
-        classes = draw_distinct(self.classes, way, (tasks,), self.generator)
+    def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
+        """`tasks` episodes: fresh classes, label permutation, images and order of support and query for each.
+
+        labels: one of TRAIN_LABELS; with all but `shuffled`, classes and labels come from the partition for this way.
+        """
+        classes = self._choose_classes(tasks, way, labels)
         images = draw_distinct(self.per_class, shot + query, (tasks, way), self.generator)
         flat = classes.unsqueeze(-1) * self.per_class + images
         labels = torch.arange(way, device=flat.device).view(1, way, 1).expand(tasks, way, shot + query)
@@ -70,6 +96,22 @@ class EpisodeSampler:
         total = self.classes * self.per_class
         flat = torch.randint(total, (count,), generator=self.generator, device=self.split.images.device)
         return self.split.gather(flat), flat // self.per_class
+
+    def _choose_classes(self, tasks: int, way: int, labels: str) -> Tensor:
+        """Classes of each task in the order of their labels: int64 `[tasks, way]`, drawn on the device."""
+        if labels not in TRAIN_LABELS:
+            raise ValueError(f"labels {labels!r} of training tasks: choose from {', '.join(TRAIN_LABELS)}")
+        if labels == "shuffled":
+            return draw_distinct(self.classes, way, (tasks,), self.generator)
+        device = self.generator.device
+        if way not in self.partitions:  # moved once: each copy to the device would wait for it
+            self.partitions[way] = torch.from_numpy(partition(self.classes, way)).to(device)
+        table, columns = self.partitions[way], way if labels == "groups" else 1
+        rows = torch.randint(len(table), (tasks, columns), generator=self.generator, device=device)
+        classes = table.gather(0, rows.expand(tasks, way))
+        if labels == "shuffled_tuples":
+            classes = classes.gather(1, draw_distinct(way, way, (tasks,), self.generator))
+        return classes
 
     def _shuffle(self, flat: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         flat, labels = flat.flatten(1), labels.flatten(1)
@@ -103,27 +145,34 @@ class FrozenEpisodes:
         query: int,
         *axes: str | int,
         groups: list[str] | None = None,
+        fixed_labels: bool = False,
     ) -> "FrozenEpisodes":
         """A pure function of its arguments; episode t does not depend on how many follow it.
 
         groups: group of each class; the classes of an episode are then of one group, each group that is large enough
-        being equally likely.
+        being equally likely. fixed_labels: each episode is a tuple of `partition`, its labels those of the partition.
         """
         if way > classes or shot + query > per_class:
             raise ValueError(
                 f"{way}-way {shot}-shot episodes with {query} queries per class need {way} classes of {shot + query} "
                 f"images; this part has {classes} of {per_class}: lower way, shot or query"
             )
-        pools = [np.arange(classes)] if groups is None else _pools(groups, way)
-        within = ("within groups",) if groups is not None else ()
-        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *within)
-        rows = [cls._draw_one(generator, pools, per_class, way, shot, query) for _ in range(tasks)]
+        if fixed_labels:
+            pools, kind = list(partition(classes, way)), ("fixed labels",)
+        elif groups is not None:
+            pools, kind = _pools(groups, way), ("within groups",)
+        else:
+            pools, kind = [np.arange(classes)], ()
+        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *kind)
+        rows = [
+            cls._draw_one(generator, pools, fixed_labels, per_class, way, shot, query) for _ in range(tasks)
+        ]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)), way, shot)
 
     @staticmethod
-    def _draw_one(generator, pools, per_class, way, shot, query):
+    def _draw_one(generator, pools, in_order, per_class, way, shot, query):
         pool = pools[generator.integers(len(pools))] if len(pools) > 1 else pools[0]
-        chosen = generator.permutation(pool)[:way]
+        chosen = pool if in_order else generator.permutation(pool)[:way]
         images = np.stack([generator.permutation(per_class)[: shot + query] for _ in chosen])
         flat = chosen[:, None] * per_class + images
         support, query_order = generator.permutation(way * shot), generator.permutation(way * query)
@@ -156,6 +205,14 @@ class FrozenEpisodes:
             self.way,
             self.shot,
         )
+
+    def relabelled(self) -> "FrozenEpisodes":
+        """The same images, each class of the support under the label of another; the queries keep theirs.
+
+        Labels move up by 1 to way - 1, in turn over the episodes: each wrong label is equally frequent for each class.
+        """
+        moved = 1 + np.arange(len(self)) % (self.way - 1)
+        return replace(self, support_y=(self.support_y + moved[:, None]) % self.way)
 
     def batch(self, split: ImageSplit, start: int, stop: int) -> Episodes:
         """Episodes start..stop as images of `split`, on its device."""

@@ -63,8 +63,13 @@ class SinusoidSampler:
     def __init__(self, generator: torch.Generator, **parameters: Any):
         self.generator, self.sinusoids = generator, Sinusoids(**parameters)
 
-    def sample(self, tasks: int, way: int, shot: int, query: int) -> Episodes:
+    def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
         """`tasks` episodes: x and y float32 `[tasks, shot, 1]` and `[tasks, query, 1]`; `way` is ignored."""
+        if labels != "shuffled":
+            raise ValueError(
+                f"train_labels: sinusoids have no classes whose labels could be fixed by {labels!r}; leave the key out, "
+                f"or give it for classification data sets only"
+            )
         options = {"generator": self.generator, "device": self.generator.device}
         x, y, _ = self.sinusoids.evaluate(torch.rand(tasks, 3 + shot + query, **options), torch.sin)
         if self.sinusoids.noise:

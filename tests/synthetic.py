@@ -227,6 +227,10 @@ def _other_tasks(experiments: dict, key: tuple) -> list[dict]:
         tasks += [{"test_steps": steps} for steps in experiments.get("steps", ())]
     if experiments.get("within_alphabet"):
         tasks.append({"test_tasks": "alphabet"})
+    if experiments.get("memorisation"):
+        tasks += [{"test_tasks": "training"}, {"test_tasks": "training_permuted"}]
+        if key[3] in ("maml", "fomaml", "reptile"):
+            tasks.append({"test_tasks": "training", "test_steps": 0})
     return tasks + [{"test_tasks": name} for name in experiments.get("other_data", ())]
 
 

@@ -1,12 +1,14 @@
 """Properties of the episode samplers: what makes a few-shot number mean what it says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from tasks.dataset import ImageData, ImageSplit
-from tasks.episodes import EpisodeSampler, FrozenEpisodes, draw_distinct
+from tasks.episodes import TRAIN_LABELS, Episodes, EpisodeSampler, FrozenEpisodes, draw_distinct, partition
 from tasks.seeds import numpy_generator, seed_from, torch_generator
 
 CLASSES, PER_CLASS = 12, 9
@@ -24,6 +26,11 @@ def split() -> ImageSplit:
 def identity(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Class and drawing of each image of `split`."""
     return (x[..., 0, 0, 0] * 255).round().long(), (x[..., 0, 0, 1] * 255).round().long()
+
+
+def flat_ids(x: torch.Tensor) -> list:
+    character, drawing = identity(x)
+    return (character * PER_CLASS + drawing).tolist()
 
 
 def test_named_seeds_depend_on_every_axis_and_on_nothing_else():
@@ -95,6 +102,109 @@ def test_a_sampler_is_a_function_of_its_generator(split):
 
     assert torch.equal(sample().support_x, sample().support_x) and torch.equal(
         sample().query_y, sample().query_y
+    )
+
+
+def test_ordinary_training_tasks_are_those_that_models_were_trained_on(split):
+    """Image ids and labels as drawn before fixed labels were known: other draws would orphan every result."""
+    sampler = EpisodeSampler(split, torch_generator("cpu", "default"))
+    for support, support_y, query, query_y in [
+        (
+            [[104, 26, 0], [53, 99, 33]],
+            [[2, 1, 0], [1, 0, 2]],
+            [[24, 101, 106, 19, 1, 4], [104, 100, 30, 48, 45, 35]],
+            [[1, 2, 2, 1, 0, 0], [0, 0, 2, 1, 1, 2]],
+        ),
+        (
+            [[101, 74, 66], [4, 90, 42]],
+            [[0, 2, 1], [1, 2, 0]],
+            [[73, 67, 102, 75, 70, 106], [2, 44, 37, 92, 95, 8]],
+            [[2, 1, 0, 2, 1, 0], [1, 0, 0, 2, 2, 1]],
+        ),
+    ]:
+        drawn = sampler.sample(2, 3, 1, 2)
+        assert flat_ids(drawn.support_x) == support and drawn.support_y.tolist() == support_y
+        assert flat_ids(drawn.query_x) == query and drawn.query_y.tolist() == query_y
+
+
+def test_a_partition_places_each_class_once_and_depends_on_no_seed():
+    table = partition(17, 5)
+    assert table.shape == (3, 5) and len(np.unique(table)) == 15 and table.max() <= 16
+    assert np.array_equal(table, partition(17, 5))
+    assert np.abs(np.diff(partition(100, 5).ravel())).mean() > 10, (
+        "neighbours in the alphabet are no neighbours here"
+    )
+    with pytest.raises(ValueError, match="17 classes cannot be divided into 20 groups"):
+        partition(17, 20)
+
+
+def classes_by_label(episodes: Episodes) -> np.ndarray:
+    """Class under each label `[tasks, way]`; fails unless every image of a label, query or support, is of that class."""
+    found = np.full((len(episodes), episodes.way), -1)
+    for x, y in ((episodes.support_x, episodes.support_y), (episodes.query_x, episodes.query_y)):
+        for classes, labels, row in zip(identity(x)[0].numpy(), y.numpy(), found, strict=True):
+            for c, label in zip(classes, labels, strict=True):
+                assert row[label] in (-1, c)
+                row[label] = c
+    return found
+
+
+def sample_labelled(split: ImageSplit, labels: str, tasks: int = 4000) -> np.ndarray:
+    return classes_by_label(
+        EpisodeSampler(split, torch_generator("cpu", labels)).sample(tasks, 4, 1, 1, labels)
+    )
+
+
+def test_with_groups_the_label_is_the_group_and_classes_combine_freely(split):
+    classes, table = sample_labelled(split, "groups"), partition(CLASSES, 4)
+    rows = np.stack([[np.flatnonzero(table[:, g] == c).item() for c in classes[:, g]] for g in range(4)])
+    for group in rows:
+        assert stats.chisquare(np.bincount(group, minlength=3)).pvalue > 1e-3
+    assert stats.chisquare(np.unique(rows, axis=1, return_counts=True)[1]).pvalue > 1e-3
+    assert len(np.unique(rows, axis=1).T) == 3**4, "some classes never meet"
+
+
+def test_with_tuples_the_tuples_in_their_order_are_the_only_tasks(split):
+    classes = sample_labelled(split, "tuples")
+    found, counts = np.unique(classes, axis=0, return_counts=True)
+    assert {tuple(row) for row in found} == {tuple(row) for row in partition(CLASSES, 4)}
+    assert stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_shuffled_tuples_are_the_tuples_in_every_order(split):
+    """The tasks of `tuples` with labels permuted, all 24 ways equally often: the same to who is blind to their order."""
+    classes, table = sample_labelled(split, "shuffled_tuples"), partition(CLASSES, 4)
+    found, counts = np.unique(classes, axis=0, return_counts=True)
+    assert {tuple(sorted(row)) for row in found} == {tuple(sorted(row)) for row in table}
+    assert len(found) == 3 * 24 and stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_labels_that_are_unknown_or_impossible_are_refused(split):
+    sampler = EpisodeSampler(split, torch_generator("cpu", "x"))
+    with pytest.raises(ValueError, match="labels 'pairs' of training tasks: choose from shuffled, groups"):
+        sampler.sample(2, 4, 1, 1, "pairs")
+    for labels in set(TRAIN_LABELS) - {"shuffled"}:
+        with pytest.raises(ValueError, match="12 classes cannot be divided into 13 groups"):
+            sampler.sample(2, 13, 1, 1, labels)
+
+
+def test_frozen_episodes_of_fixed_labels_are_tuples_and_their_support_can_be_relabelled(split):
+    def draw(tasks):
+        return FrozenEpisodes.draw(CLASSES, PER_CLASS, tasks, 4, 2, 3, "fixed", fixed_labels=True)
+
+    frozen, tuples = draw(120), {tuple(row) for row in partition(CLASSES, 4)}
+    assert {tuple(row) for row in classes_by_label(frozen.batch(split, 0, 120))} == tuples
+    assert frozen.head(20).digest == draw(20).digest
+    moved = frozen.relabelled()
+    assert (moved.support_y != frozen.support_y).all() and np.array_equal(moved.query_y, frozen.query_y)
+    assert moved.head(20).digest == frozen.head(20).relabelled().digest != frozen.head(20).digest
+    of_label = moved.support_y[frozen.support_y == 1]
+    assert np.bincount(of_label, minlength=4).tolist() == [80, 0, 80, 80]
+    labels = classes_by_label(
+        dataclasses.replace(moved, query=moved.support, query_y=moved.support_y).batch(split, 0, 9)
+    )
+    assert {tuple(sorted(row)) for row in labels} <= {tuple(sorted(row)) for row in tuples}, (
+        "no label names two classes"
     )
 
 

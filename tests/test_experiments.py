@@ -8,6 +8,7 @@ import algos
 from bench.experiments import other_tasks, untrained
 from bench.sources import open_source
 from bench.study import Study
+from bench.train import learning_rate
 from tasks.dataset import write_prepared
 from tasks.episodes import FrozenEpisodes
 from tests import planted
@@ -20,6 +21,7 @@ OFF = {
     "within_alphabet": False,
     "lake_runs": False,
     "prototypes": False,
+    "memorisation": False,
     "other_data": [],
 }
 
@@ -113,3 +115,68 @@ def test_the_untrained_control_measures_its_statistics_and_leaves_the_weights(so
     )
     torch.testing.assert_close(block.running_mean, maps.mean((0, 2, 3)), atol=0.1, rtol=0.1)
     assert not learner.training
+
+
+FEW = 48
+"""Classes of a data set whose 32 training classes are quickly known by heart."""
+
+
+@pytest.fixture
+def few(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    write_prepared("planted", planted.pictures(FEW), planted.meta(FEW), root=tmp_path / "prepared")
+    return open_source("planted", None, torch.device("cpu"))
+
+
+def after_training(source, name, labels, updates):
+    """Mean accuracy on new classes, and by probe: (test_tasks, test_steps)."""
+    learner = planted.small(algos.load(name), steps=updates, train_labels=labels)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=learner.params.learning_rate)
+    tasks = source.sampler("memorisation")
+    for step in range(updates):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(learner.params, step)
+        learner.train().meta_update(tasks, optimizer)
+    frozen = source.frozen("test", 60, planted.WAY, planted.SHOT, 4, 0)
+    probes = run(source, name, learner=learner.eval(), memorisation=True, episodes=60)
+    new = source.score(learner, "test", frozen, "inductive")["accuracy"].mean()
+    return new, {(c.test_tasks, c.test_steps): scores["accuracy"].mean() for c, _, scores in probes}
+
+
+def test_a_black_box_with_fixed_labels_answers_against_its_support(few):
+    new, probes = after_training(few, "lstm", "shuffled", 150)
+    assert new > 0.7 and probes["training", -1] > 0.9 and probes["training_permuted", -1] < 0.15
+    new, probes = after_training(few, "lstm", "groups", 150)
+    assert new < 0.6 and probes["training", -1] > 0.9 and probes["training_permuted", -1] > 0.9
+
+
+def test_fixed_labels_show_before_adaptation(few):
+    """Healthy MAML guesses before its first step; with fixed labels it has learned them into its initialisation."""
+    _, healthy = after_training(few, "maml", "shuffled", 80)
+    _, fixed = after_training(few, "maml", "groups", 80)
+    assert healthy["training", 0] < 0.5 and fixed["training", 0] > 0.7
+    assert healthy["training", -1] > 0.9 and healthy["training_permuted", -1] < 0.1
+
+
+def test_prototypes_cannot_memorise_labels(few):
+    new, probes = after_training(few, "protonet", "groups", 30)
+    assert new > 0.9 and probes["training", -1] > 0.9 and probes["training_permuted", -1] < 0.1
+    assert set(probes) == {("training", -1), ("training_permuted", -1)}, "no inner loop, no steps"
+
+
+def test_the_probe_leaves_the_learner_as_it_was_and_asks_all_the_same_tasks(source):
+    maml, baseline = planted.small(algos.load("maml")).eval(), planted.small(algos.load("pixel_nn")).eval()
+    own, fixed = maml.test_steps, planted.small(algos.load("protonet"), train_labels="tuples").eval()
+    found = run(source, "maml", learner=maml, memorisation=True)
+    assert maml.test_steps == own
+    digests = [digest for _, digest, _ in found]
+    assert digests[0] == digests[2] != digests[1]
+    assert [d for _, d, _ in run(source, "protonet", learner=fixed, memorisation=True)] == digests[:2]
+    assert run(source, "pixel_nn", learner=baseline, memorisation=True) == [], "nothing is trained"
+    other = planted.small(algos.load("protonet"), train_labels="groups", train_way=planted.WAY + 1).eval()
+    assert run(source, "protonet", learner=other, memorisation=True) == [], "another partition"
+
+
+def test_a_shared_training_refuses_fixed_labels():
+    with pytest.raises(ValueError, match="supervised has no hyper-parameter 'train_labels'"):
+        planted.small_stage("supervised", train_labels="groups")

@@ -45,7 +45,13 @@ def page(tmp_path_factory) -> Path:
         diverged=[DIVERGED],
         missing=[MISSING, MISSING.replace("seed0", "seed1")],
         untested=[UNTESTED],
-        experiments={"shots": [1, 5], "ways": [10], "steps": [0, 5], "within_alphabet": True},
+        experiments={
+            "shots": [1, 5],
+            "ways": [10],
+            "steps": [0, 5],
+            "within_alphabet": True,
+            "memorisation": True,
+        },
     )
 
 
@@ -118,7 +124,15 @@ def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
     maml = next(r for r in rows if r["Algorithm"] == "MAML" and r["Setting"] == "Omniglot 5-way 1-shot")
     shown = next(r for r in headline(page) if r["Algorithm"] == "MAML" and r["Mode"].endswith("paper"))
     assert maml["As trained"] == shown["Omniglot 5-way 1-shot: Accuracy, %"]
-    assert re.fullmatch(r"\d+\.\d ± \d+\.\d", maml["Within one alphabet"])
+    prototypes = next(
+        r for r in rows if r["Algorithm"].startswith("Proto") and r["Setting"] == "Omniglot 5-way 1-shot"
+    )
+    columns = ["Within one alphabet", "Training classes", "Training classes, 0 steps"]
+    columns.append("Training classes, support labels moved")
+    assert all(re.fullmatch(r"\d+\.\d ± \d+\.\d", maml[column]) for column in columns)
+    assert [prototypes[column] == "–" for column in columns] == [False, False, True, False], (
+        "no inner loop, no steps"
+    )
     text = re.sub(r"\s+", " ", page.read_text())
     assert "Omniglot 5-way 1-shot, against gradient steps at test: MAML" in text
     ways = re.search(r"Omniglot 5-way 1-shot, against classes at test: ([^\"]*)", text)[1]

@@ -115,3 +115,10 @@ def test_alpaca_variant():
 def test_bad_ranges_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         sampler(**parameters)
+
+
+def test_fixed_labels_are_refused():
+    with pytest.raises(
+        ValueError, match="train_labels: sinusoids have no classes whose labels could be fixed by 'groups'"
+    ):
+        sampler().sample(2, 1, 5, 5, "groups")

@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
+from algos.base import LABELS, HyperParameters, MetaLearner, TaskSpec, hyper
 from algos.nets.backbones import BACKBONES, build_backbone
 from algos.nets.layers import Statistics
 from algos.optimization.maml import Network, Weights, predicted
+from tasks.episodes import TRAIN_LABELS
 
 DECAY, EPSILON = 0.999, 1e-8
 
@@ -76,6 +77,7 @@ class Reptile(MetaLearner):
         meta_batch: int = hyper(5, "tasks per meta-update")
         train_way: int | None = hyper(None, "classes per training task; null = as tested")
         train_shot: int | None = hyper(None, "support examples per class in training; null = as tested")
+        train_labels: str = hyper("shuffled", LABELS, TRAIN_LABELS)
         learning_rate: float = hyper(
             1e-3, "rate of the inner Adam, constant; the schedule is the outer step's"
         )
@@ -142,9 +144,8 @@ class Reptile(MetaLearner):
         """theta <- theta + step * mean over tasks of (phi - theta) (Algorithm 2); the optimiser lends its schedule."""
         p = self.params
         step = p.meta_step * optimizer.param_groups[0]["lr"] / p.learning_rate
-        episodes = sampler.sample(
-            p.meta_batch, p.train_way or self.spec.way, p.train_shot or self.spec.shot, 0
-        )
+        way, shot = p.train_way or self.spec.way, p.train_shot or self.spec.shot
+        episodes = sampler.sample(p.meta_batch, way, shot, 0, p.train_labels)
         weights, moments, loss = self._optimise(episodes.support_x, episodes.support_y, episodes.way)
         for name, w in self.net.named_parameters():
             w.lerp_(weights[name].mean(0), step)
