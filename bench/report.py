@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures, others, regression
+from bench import appendix, contents, costs, curves, evidence, figures, others, regression
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -130,20 +130,21 @@ def build_report(study: Study) -> Path:
 def draw(summary: Summary) -> dict[str, list[Figure]]:
     """The figures of each section; a study without results may have learning curves already."""
     look, cells = summary.looks, summary.cells
-    drawn = {"headline": [], "shifts": [], "other": [], "ranks": []}
+    drawn = {"headline": [], "shifts": [], "other": [], "ranks": [], "cost": []}
     if len(cells):
         ranks = figures.rank_figure(summary.ranks, look)
         drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
         drawn["shifts"] = list(curves.shift_figures(cells, look).values())
         drawn["other"] = others.other_figures(cells, look)
         drawn["ranks"] = [ranks] if ranks else []
+        drawn["cost"] = costs.pareto_figures(cells, summary.runs, look)
     return drawn | {"learning": curves.learning_figures(summary.history, look)}
 
 
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    names = ("headline", "regression", "published", "other", "cost", *appendix.COMPARED)
+    names = ("headline", "regression", "published", "other", "cost", "reach", *appendix.COMPARED)
     tables = {name: [] for name in names}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
@@ -153,7 +154,8 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
             "regression": [regression.regression_table(cells)],
             "published": [contents.published_table(cells)],
             "other": [others.other_table(cells)],
-            "cost": [appendix.cost_table(runs)],
+            "cost": [costs.cost_table(runs)],
+            "reach": [costs.reach_table(summary.history, runs)],
         }
         for scope in appendix.COMPARED:
             found = [

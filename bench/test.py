@@ -17,12 +17,21 @@ import torch
 
 from algos.base import MetaLearner
 from bench import devices, results
-from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
+from bench.conditions import (
+    Condition,
+    Result,
+    image_conditions,
+    point_conditions,
+    point_fits,
+    reported_mode,
+)
 from bench.evaluate import Scores
 from bench.experiments import other_tasks
+from bench.flops import gflops
 from bench.sources import SinusoidSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
+from tasks.episodes import Episodes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,11 +71,13 @@ def test(study: Study, run: Run) -> None:
             fits = point_fits(source, learner, frozen, spec)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
+    learner.transductive = run.kind == "classification" and reported_mode(learner, spec) == "transductive"
     results.write_test(
         run.folder / "test.json",
         {
             "seconds": time.perf_counter() - clock,
             "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
+            "adapt_gflops_per_task": gflops(lambda: _adapt(learner, source.batch("test", frozen, 0, 1))),
             "episodes": digests,
             "conditions": len(rows),
             "fits": fits,
@@ -103,8 +114,14 @@ def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 2
         if source.device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
-        with torch.no_grad():
-            phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
-            learner.predict(phi, episode.query_x).cpu()
+        _adapt(learner, episode)
         times.append(1e3 * (time.perf_counter() - start))
     return float(np.median(times[2:] or times))
+
+
+@torch.no_grad()
+def _adapt(learner: MetaLearner, episode: Episodes) -> torch.Tensor:
+    """Adapt to one task and answer its queries, in the reported mode; on the CPU when it returns."""
+    return learner.predict(
+        learner.adapt(episode.support_x, episode.support_y, episode.way), episode.query_x
+    ).cpu()
