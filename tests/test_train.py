@@ -133,6 +133,24 @@ def test_what_a_run_costs_is_written(home):
     assert 0 < training["memory_at_start_mb"] <= training["peak_memory_mb"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_of_the_process_that_started_a_training_is_not_its_own():
+    """Snakemake's, for one; and what is held and given back counts."""
+    child = (
+        "import torch; from bench.devices import peak_memory_mb as peak; cpu = torch.device('cpu'); before = peak(cpu);"
+        "x = torch.ones(50_000_000); del x; print(before, peak(cpu))"
+    )
+    parent = (
+        f"import subprocess, sys; x = b'1' * 1_000_000_000; subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", parent], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    before, after = map(float, printed.stdout.split())
+    assert before < 900
+    assert after - before == pytest.approx(200, abs=20)
+
+
 def start_with_frequent_checkpoints(study: Path, algorithm: str) -> subprocess.Popen:
     code = (
         "import sys, bench.train; bench.train.CHECKPOINT_SECONDS = 0.05; "
