@@ -63,21 +63,21 @@ def test(study: Study, run: Run) -> None:
     learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
     learner.to(device).eval()
     rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
+    costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if record["status"] != "diverged":
         for condition, digest, scores in measured(learner, source, frozen, spec):
             rows.append(_frame(condition, scores))
             digests.setdefault(_task(condition), digest)
         if isinstance(source, SinusoidSource):
             fits = point_fits(source, learner, frozen, spec)
+        costs = adaptation_costs(learner, source, frozen, spec)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
-    learner.transductive = run.kind == "classification" and reported_mode(learner, spec) == "transductive"
     results.write_test(
         run.folder / "test.json",
         {
             "seconds": time.perf_counter() - clock,
-            "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
-            "adapt_gflops_per_task": gflops(lambda: _adapt(learner, source.batch("test", frozen, 0, 1))),
+            **costs,
             "episodes": digests,
             "conditions": len(rows),
             "fits": fits,
@@ -106,6 +106,17 @@ def _task(condition: Condition) -> str:
     return task if condition.test_tasks == results.STANDARD else f"{condition.test_tasks}_{task}"
 
 
+def adaptation_costs(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> dict[str, float]:
+    """Milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
+    transductive = reported_mode(learner, spec) == "transductive"
+    learner.transductive = transductive and learner.spec.kind == "classification"
+    first = source.batch("test", frozen, 0, 1)
+    return {
+        "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
+        "adapt_gflops_per_task": gflops(lambda: _adapt(learner, first)),
+    }
+
+
 def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 20) -> float:
     """Median milliseconds to adapt to one task and answer its queries, tasks one at a time, after a warm-up."""
     times = []
@@ -121,7 +132,6 @@ def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 2
 
 @torch.no_grad()
 def _adapt(learner: MetaLearner, episode: Episodes) -> torch.Tensor:
-    """Adapt to one task and answer its queries, in the reported mode; on the CPU when it returns."""
-    return learner.predict(
-        learner.adapt(episode.support_x, episode.support_y, episode.way), episode.query_x
-    ).cpu()
+    """Adapt to one task and answer its queries; the answers are on the CPU when it returns."""
+    phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
+    return learner.predict(phi, episode.query_x).cpu()

@@ -216,7 +216,8 @@ def test_divergence_is_recorded_and_tested_as_such(home):
     run = results.read_run(folder(home))
     assert run.status == "diverged"
     assert "the training loss became nan" in run.run["reason"]
-    assert run.run["training"]["gflops_per_task"] is None
+    costs = [run.run["training"]["gflops_per_task"], run.test["adapt_ms_per_task"]]
+    assert costs == [None, None], "what a broken model would take says nothing"
     assert run.episodes().empty
 
 
