@@ -107,7 +107,10 @@ class MetaLearner(nn.Module):
     any_way: bool = True
     """May a test task have another number of classes than the learner was built for?"""
     test_steps: int | None = None
-    """Steps of the inner loop at test, where there is one: may be set to score after more or fewer of them."""
+    """Steps of the inner loop at test, where there is one: may be set to score after more or fewer of them.
+
+    -1: as many as the learner takes for a support set of that size.
+    """
 
     def __init__(self, spec: TaskSpec, params: HyperParameters):
         super().__init__()

@@ -1,11 +1,10 @@
-"""The tables behind the headline: paired differences, costs, missing runs."""
+"""The tables behind the headline: paired differences, missing runs, claims."""
 
-import numpy as np
 import pandas as pd
 
 from bench.contents import EMPTY, FINE, LEVEL, anchor
 from bench.figures import own_task
-from bench.style import Setting, at, duration, number, p_value, settings
+from bench.style import Setting, at, number, p_value
 from bench.tables import Cell, Column, Row, Table
 
 COMPARED = {
@@ -53,42 +52,6 @@ def _difference(row, metric: str, sign: int) -> Cell:
     better = value if metric == "accuracy" else -value
     mark = "significant" if row.p_holm < LEVEL else ""
     return Cell(number(value, metric, True), value, mark, note=note, tint=better if mark else None)
-
-
-def cost_table(runs: pd.DataFrame) -> Table:
-    """Means over the seeds that finished."""
-    columns = [Column(c, numeric=False) for c in ("Setting", "Algorithm", "Family")]
-    labels = (
-        "Training",
-        "CPU time",
-        "Steps",
-        "Tasks/s",
-        "Adaptation, ms/task",
-        "Parameters",
-        "Peak memory, MB",
-        "Budget, %",
-    )
-    table = Table("cost", "Cost", [*columns, *map(Column, labels)])
-    done = runs[runs["status"].isin(FINE)]
-    for setting in settings(done):
-        for algorithm, rows in at(done, setting).groupby("algorithm", sort=False):
-            first, mean = rows.iloc[0], rows.mean(numeric_only=True)
-            link = f"#{anchor(setting, algorithm)}"
-            named = [Cell(setting.label, setting.label), Cell(first["title"], first["title"], link=link)]
-            named.append(Cell(first["family"], first["family"]))
-            table.rows.append(Row([*named, *_costs(mean)], first["family"]))
-    return table
-
-
-def _costs(mean: pd.Series) -> list[Cell]:
-    def cell(key: str, form: str, factor: float = 1.0) -> Cell:
-        value = mean.get(key, np.nan)
-        return Cell(format(factor * value, form), value) if np.isfinite(value) else EMPTY
-
-    times = [Cell(duration(mean[key]), mean[key]) for key in ("seconds", "cpu_seconds")]
-    counts = [cell("steps", ",.0f"), cell("tasks_per_second", ",.0f"), cell("adapt_ms_per_task", ",.2f")]
-    sizes = [cell("parameters", ",.0f"), cell("peak_memory_mb", ",.0f"), cell("budget_share", ",.1f", 100)]
-    return times + counts + sizes
 
 
 def missing_table(runs: pd.DataFrame) -> Table:

@@ -66,7 +66,7 @@ def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits:
             ax.fill_between(
                 x, scale * part["low"], scale * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid
             )
-            ax.plot(x, scale * part["mean"], color=look.colour, marker=look.marker, gid=gid)
+            ax.plot(x, scale * part["mean"], color=look.colour, ls=look.line, marker=look.marker, gid=gid)
     ax.set_xlabel("severity")
     ax.set_ylabel(MEASURES[curves["metric"].iloc[0]])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

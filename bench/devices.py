@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -44,7 +45,16 @@ def peak_memory_mb(device: torch.device) -> float:
     """Peak memory of this process so far in MB: the GPU's where one is used, else the resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return _resident_peak() / 1e6
+
+
+def _resident_peak() -> int:
+    """Bytes. getrusage starts from the peak of whoever started this process (Linux), so it is asked second."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    if found:
+        return 1024 * int(found[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def now() -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from algos.base import EmbeddingLearner, MetaLearner
 from algos.nets.prototypes import class_means, squared_distances
 from bench.conditions import Condition, Result, reported_mode
-from bench.evaluate import evaluate_images
+from bench.evaluate import Embedder, evaluate_images
 from bench.results import STANDARD
 from bench.sources import ImageSource
 from tasks import omniglot
@@ -38,10 +38,11 @@ def other_tasks(
         condition = Condition(episodes.way, episodes.shot, mode, test_tasks=tasks)
         yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)
     own, fewer, split = learner.test_steps, frozen.head(spec["experiments"]["episodes"]), source.part("test")
+    embed = Embedder(learner)
     for steps in spec["experiments"]["steps"] if own is not None else ():
         learner.test_steps = steps
         condition = Condition(frozen.way, frozen.shot, mode, test_steps=steps)
-        yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode)
+        yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode, embed)
     learner.test_steps = own
     if spec["experiments"]["prototypes"] and isinstance(learner, EmbeddingLearner):
         condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)

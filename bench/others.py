@@ -88,7 +88,7 @@ def _draw(
         ax.fill_between(
             x, scale * part["low"], scale * part["high"], color=look.colour, alpha=0.16, lw=0, gid=gid
         )
-        ax.plot(x, scale * part["mean"], color=look.colour, marker=look.marker, gid=gid)
+        ax.plot(x, scale * part["mean"], color=look.colour, ls=look.line, marker=look.marker, gid=gid)
     ax.plot(list(printed), list(printed.values()), "x", color=INK, ms=7, mew=1.6)
     ax.set_xscale("symlog", linthresh=1) if column == "test_steps" else ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(sorted(rows[column].unique())))

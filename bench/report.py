@@ -9,7 +9,17 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures, others, regression, robustness
+from bench import (
+    appendix,
+    contents,
+    costs,
+    curves,
+    evidence,
+    figures,
+    others,
+    regression,
+    robustness,
+)
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -131,7 +141,8 @@ def build_report(study: Study) -> Path:
 def draw(summary: Summary) -> dict[str, list[Figure]]:
     """The figures of each section; a study without results may have learning curves already."""
     look, cells = summary.looks, summary.cells
-    drawn = {"headline": [], "shifts": [], "strengths": [], "degradation": [], "other": [], "ranks": []}
+    names = ("headline", "shifts", "strengths", "degradation", "other", "ranks", "cost")
+    drawn = {name: [] for name in names}
     if len(cells):
         ranks = figures.rank_figure(summary.ranks, look)
         drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
@@ -140,13 +151,15 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
         drawn["degradation"] = robustness.degradation_figures(summary.degradation, look)
         drawn["other"] = others.other_figures(cells, look)
         drawn["ranks"] = [ranks] if ranks else []
+        drawn["cost"] = costs.pareto_figures(cells, summary.runs, look)
     return drawn | {"learning": curves.learning_figures(summary.history, look)}
 
 
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    names = ("headline", "regression", "published", "degradation", "other", "cost", *appendix.COMPARED)
+    names = ("headline", "regression", "published", "degradation", "other", "cost", "reach")
+    names += tuple(appendix.COMPARED)
     tables = {name: [] for name in names}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
@@ -157,7 +170,8 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
             "published": [contents.published_table(cells)],
             "degradation": robustness.degradation_tables(summary.degradation),
             "other": [others.other_table(cells)],
-            "cost": [appendix.cost_table(runs)],
+            "cost": [costs.cost_table(runs)],
+            "reach": [costs.reach_table(summary.history, runs)],
         }
         for scope in appendix.COMPARED:
             found = [

@@ -83,12 +83,14 @@ RUN_SCHEMA = _record(
         "training": _record(
             {
                 **{key: _COUNT for key in ("steps", "tasks", "parameters")},
-                **{key: _AMOUNT for key in ("seconds", "cpu_seconds", "tasks_per_second", "peak_memory_mb")},
+                **{key: _AMOUNT for key in ("seconds", "cpu_seconds", "tasks_per_second", "gflops_per_task")},
+                **{key: _AMOUNT for key in ("peak_memory_mb", "memory_at_start_mb")},
                 "best_step": {"type": ["integer", "null"]},
                 "best_val_accuracy": {"type": ["number", "null"]},
                 "published_tasks": {"type": ["integer", "null"]},
                 "budget_share": _AMOUNT,
             },
+            optional=["gflops_per_task", "memory_at_start_mb"],  # runs of before these were measured
         ),
         "data": {"type": "object"},
         "provenance": {"type": "object"},
@@ -98,14 +100,14 @@ RUN_SCHEMA = _record(
 TEST_SCHEMA = _record(
     {
         "seconds": _AMOUNT,
-        "adapt_ms_per_task": _AMOUNT,
+        **{key: _AMOUNT for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "episodes": {"type": "object", "additionalProperties": _TEXT},
         "conditions": _COUNT,
         "peak_memory_mb": _AMOUNT,
         "provenance": {"type": "object"},
         "fits": {"type": "object", "additionalProperties": {"type": "object"}},
     },
-    optional=["peak_memory_mb", "provenance", "fits"],
+    optional=["adapt_gflops_per_task", "peak_memory_mb", "provenance", "fits"],
 )
 
 
@@ -213,7 +215,7 @@ def write_run(path: Path, record: dict) -> Path:
 
 
 def write_test(path: Path, record: dict) -> Path:
-    """Write test.json: seconds, latency and the digests of the frozen episodes (`TEST_SCHEMA`)."""
+    """Write test.json: seconds, cost of an adaptation and the digests of the frozen episodes (`TEST_SCHEMA`)."""
     return write_text(path, json.dumps(_checked(path, record, TEST_SCHEMA), indent=1, allow_nan=False) + "\n")
 
 

@@ -15,11 +15,13 @@ COLOURS = {
     "model-based": ("#008a64", "#5f8a1c", "#1f8f8a", "#7c8434", "#3f9a45"),
     "baseline": ("#7b7f86", "#8c7f6d", "#6c7a89"),
 }
+CONTROLS = ("scratch",)
+"""Learners without meta-training whose curve shows what meta-training adds: dashed."""
 MARKERS = {
     "metric-based": "osDph8d",
     "optimization-based": "^v<>PXdDso8",
     "model-based": "*HdX8Pp",
-    "baseline": "8ps",
+    "baseline": "8psPd",
 }
 _DATASETS = {"miniimagenet": "miniImageNet"}
 
@@ -64,12 +66,13 @@ def at(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and marker of one algorithm."""
+    """Colour, marker and line of one algorithm."""
 
     title: str
     family: str
     colour: str
     marker: str
+    line: str = "-"
 
 
 def looks(rows: pd.DataFrame) -> dict[str, Look]:
@@ -80,7 +83,8 @@ def looks(rows: pd.DataFrame) -> dict[str, Look]:
         for i, row in enumerate(rows[rows["family"].eq(family)].itertuples()):
             colours, markers = (table.get(family, table["baseline"]) for table in (COLOURS, MARKERS))
             colour, marker = colours[i % len(colours)], markers[i % len(markers)]
-            result[row.algorithm] = Look(row.title, family, colour, marker)
+            line = "--" if row.algorithm in CONTROLS else "-"
+            result[row.algorithm] = Look(row.title, family, colour, marker, line)
     return result
 
 

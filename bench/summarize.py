@@ -32,7 +32,8 @@ WHOLE_NUMBERS = "steps tasks parameters best_step train_way train_shot train_que
 RUN_COLUMNS = [
     *SETTING_COLUMNS,
     *"algorithm title family seed status reason steps tasks seconds cpu_seconds tasks_per_second".split(),
-    *"peak_memory_mb adapt_ms_per_task parameters best_step best_val_accuracy train_way train_shot".split(),
+    *"peak_memory_mb memory_at_start_mb test_memory_mb gflops_per_task adapt_ms_per_task".split(),
+    *"adapt_gflops_per_task parameters best_step best_val_accuracy train_way train_shot".split(),
     *"train_query budget_share device threads git_commit torch started folder".split(),
 ]
 
@@ -127,13 +128,14 @@ def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
 
 
 def _run_row(run: Run, result: RunResult) -> dict:
-    record = result.run or {}
+    record, test = result.run or {}, result.test or {}
     row = {
         **record.get("training", {}),
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
         **{key: record.get(key) for key in ("title", "family", "reason")},
-        "adapt_ms_per_task": (result.test or {}).get("adapt_ms_per_task"),
+        **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
+        "test_memory_mb": test.get("peak_memory_mb"),
         **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},
         "algorithm": algos.name_of(run.algorithm),
         "status": result.status,

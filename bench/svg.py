@@ -93,20 +93,20 @@ class Figure:
         columns = min(self.columns, len(self.panels))
         rows = [self.panels[i : i + columns] for i in range(0, len(self.panels), columns)]
         heights = [max(panel.height for panel in row) + _TITLE for row in rows]
-        legend = _legend_height(self.looks, columns)
-        size = (self.panels[0].width * columns, sum(heights) + legend)
+        width = self.panels[0].width * columns
+        beside = _legend_columns(self.looks, width)
+        size = (width, sum(heights) + _legend_height(self.looks, beside))
         canvas = Canvas(figsize=size)
         for i, row in enumerate(rows):
             for j, panel in enumerate(row):
                 top = size[1] - sum(heights[:i]) - _TITLE
                 panel.place(canvas, j * panel.width, top - panel.height).set_title(panel.title)
         handles = [
-            Line2D([], [], color=k.colour, marker=k.marker, label=k.title) for k in self.looks.values()
+            Line2D([], [], color=k.colour, ls=k.line, marker=k.marker, label=k.title)
+            for k in self.looks.values()
         ]
         if handles:
-            canvas.legend(
-                handles=handles, loc="lower center", ncols=min(len(handles), 2 * columns), frameon=False
-            )
+            canvas.legend(handles=handles, loc="lower center", ncols=min(len(handles), beside), frameon=False)
         return canvas
 
     def markup(self, panel: Panel) -> str:
@@ -119,8 +119,14 @@ class Figure:
         return inline(out.getvalue(), f"{self.name}-{self.panels.index(panel)}")
 
 
+def _legend_columns(looks: dict[str, Look], width: float) -> int:
+    """As many as fit, each as wide as the longest title."""
+    longest = max((len(look.title) for look in looks.values()), default=0)
+    return max(1, int(width / (0.55 + 0.06 * longest)))
+
+
 def _legend_height(looks: dict[str, Look], columns: int) -> float:
-    return 0.15 + 0.2 * -(-len(looks) // (2 * columns)) if looks else 0.0
+    return 0.15 + 0.2 * -(-len(looks) // columns) if looks else 0.0
 
 
 def inline(svg: str, prefix: str) -> str:

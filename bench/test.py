@@ -16,12 +16,21 @@ import torch
 
 from algos.base import MetaLearner
 from bench import devices, results
-from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
+from bench.conditions import (
+    Condition,
+    Result,
+    image_conditions,
+    point_conditions,
+    point_fits,
+    reported_mode,
+)
 from bench.evaluate import Scores
 from bench.experiments import other_tasks, untrained
+from bench.flops import gflops
 from bench.sources import ImageSource, SinusoidSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
+from tasks.episodes import Episodes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,19 +60,21 @@ def test(study: Study, run: Run) -> None:
     frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
     learner = build_learner(study, run, source).to(device).eval()
     rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
+    costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if record["status"] != "diverged":
         for condition, digest, scores in measured(learner, run, source, frozen, spec):
             rows.append(_frame(condition, scores))
             digests.setdefault(_task(condition), digest)
         if isinstance(source, SinusoidSource):
             fits = point_fits(source, learner, frozen, spec)
+        costs = adaptation_costs(learner, source, frozen, spec)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
     results.write_test(
         run.folder / "test.json",
         {
             "seconds": time.perf_counter() - clock,
-            "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
+            **costs,
             "episodes": digests,
             "conditions": len(rows),
             "fits": fits,
@@ -99,6 +110,17 @@ def _task(condition: Condition) -> str:
     return task if condition.test_tasks == results.STANDARD else f"{condition.test_tasks}_{task}"
 
 
+def adaptation_costs(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> dict[str, float]:
+    """Milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
+    transductive = reported_mode(learner, spec) == "transductive"
+    learner.transductive = transductive and learner.spec.kind == "classification"
+    first = source.batch("test", frozen, 0, 1)
+    return {
+        "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
+        "adapt_gflops_per_task": gflops(lambda: _adapt(learner, first)),
+    }
+
+
 def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 20) -> float:
     """Median milliseconds to adapt to one task and answer its queries, tasks one at a time, after a warm-up."""
     times = []
@@ -107,8 +129,13 @@ def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 2
         if source.device.type == "cuda":
             torch.cuda.synchronize()
         start = time.perf_counter()
-        with torch.no_grad():
-            phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
-            learner.predict(phi, episode.query_x).cpu()
+        _adapt(learner, episode)
         times.append(1e3 * (time.perf_counter() - start))
     return float(np.median(times[2:] or times))
+
+
+@torch.no_grad()
+def _adapt(learner: MetaLearner, episode: Episodes) -> torch.Tensor:
+    """Adapt to one task and answer its queries; the answers are on the CPU when it returns."""
+    phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
+    return learner.predict(phi, episode.query_x).cpu()

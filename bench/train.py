@@ -21,6 +21,7 @@ import algos
 from algos.base import MetaLearner, Params
 from algos.nets.layers import train_in
 from bench import checkpoint, devices, results
+from bench.flops import gflops
 from bench.sources import open_source
 from bench.stats import episode_interval
 from bench.study import Run, Stage, Study, load_study, run_spec
@@ -76,6 +77,7 @@ def train(study: Study, run: Run) -> None:
     started = devices.now()
     spec = run_spec(study, run)
     device = devices.set_up(spec["device"], spec["threads"])
+    idle_memory = devices.peak_memory_mb(device)
     source = open_source(run.dataset, spec["split"], device)
     learner = build_learner(study, run, source).to(device)
     train_in(learner, getattr(torch, spec["precision"]))
@@ -85,7 +87,7 @@ def train(study: Study, run: Run) -> None:
         training.take_over(finished_stage(study, run))
     elif learner.trainable:
         training.loop()
-    training.write(started)
+    training.write(started, idle_memory)
     checkpoint.remove(run.folder)
 
 
@@ -244,8 +246,8 @@ class MetaTraining:
             setattr(self, key, state[key])
         self.loss_sum = state["loss_sum"].to(self.device)
 
-    def write(self, started: str) -> None:
-        """The run's declared outputs."""
+    def write(self, started: str, idle_memory: float) -> None:
+        """The run's declared outputs. idle_memory: MB that the process had taken before it read any data."""
         folder = self.run.folder
         weights = {name: tensor.contiguous() for name, tensor in self.best_weights.items()}
         results.atomic_write(
@@ -254,9 +256,9 @@ class MetaTraining:
         results.write_history(
             folder / "history.parquet", pd.DataFrame(self.history, columns=list(results.HISTORY_COLUMNS))
         )
-        results.write_run(folder / "run.json", self.record(started))
+        results.write_run(folder / "run.json", self.record(started, idle_memory))
 
-    def record(self, started: str) -> dict[str, Any]:
+    def record(self, started: str, idle_memory: float) -> dict[str, Any]:
         """The content of run.json."""
         run, learner = self.run, self.learner
         status = "diverged" if self.reason else "ok" if learner.trainable or self.stage else "untrained"
@@ -269,7 +271,7 @@ class MetaTraining:
             **{key: getattr(learner, key) for key in ("title", "family", "citation", "paper_mode")},
             "task_kind": run.kind,
             "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_stage(),
-            "training": self._cost(),
+            "training": self._cost(idle_memory),
             "data": {"digest": self.source.digest, "split": self.source.split_name},
             "provenance": devices.provenance(self.device, started) | {"precision": self.spec["precision"]},
         }
@@ -278,7 +280,7 @@ class MetaTraining:
         stage = self.stage or {"algorithm": None, "hyper_parameters": {}}
         return {f"{stage['algorithm']}.{key}": value for key, value in stage["hyper_parameters"].items()}
 
-    def _cost(self) -> dict[str, Any]:
+    def _cost(self, idle_memory: float) -> dict[str, Any]:
         """What the training took; a learner that took over a stage cost what the stage did."""
         parameters = sum(p.numel() for p in self.learner.parameters())
         if self.stage:
@@ -292,12 +294,25 @@ class MetaTraining:
             "cpu_seconds": self.cpu_seconds,
             "tasks_per_second": tasks / self.seconds if self.seconds else 0.0,
             "peak_memory_mb": devices.peak_memory_mb(self.device),
+            "memory_at_start_mb": idle_memory,
+            "gflops_per_task": self._gflops_per_task(),
             "parameters": parameters,
             "best_step": self.best["step"],
             "best_val_accuracy": self.best["value"] if self.best["step"] else None,
             "published_tasks": published,
             "budget_share": tasks / published if published else None,
         }
+
+    def _gflops_per_task(self) -> float | None:
+        """What one more meta-update costs. None where nothing was trained, or something broke.
+
+        Counted when the training is over and its results are safe: counting may then change weights, random streams and
+        the memory as it likes, a resumed run counts the same, and schedules of the first steps (MAML++) are behind it.
+        """
+        if not self.step or self.reason:
+            return None
+        update = gflops(lambda: self.learner.meta_update(self.sampler, self.optimizer))
+        return update / self.params.meta_batch
 
 
 def learning_rate(params: Params, step: int) -> float:

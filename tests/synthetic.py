@@ -13,6 +13,7 @@ from tasks.seeds import numpy_generator
 # title, family, paper mode, tested in both modes, skill (logit of the clean 5-way 1-shot accuracy), loss per severity
 FACTS = {
     "pixel_nn": ("Pixel nearest neighbour", "baseline", "inductive", False, -0.3, 0.30),
+    "scratch": ("From scratch", "baseline", "inductive", True, 0.2, 0.33),
     "protonet": ("Prototypical networks", "metric-based", "inductive", True, 2.2, 0.35),
     "matching": ("Matching networks", "metric-based", "inductive", True, 2.0, 0.36),
     "maml": ("MAML", "optimization-based", "transductive", True, 2.0, 0.25),
@@ -22,7 +23,16 @@ FACTS = {
     "metanet": ("MetaNet", "model-based", "inductive", True, 2.0, 0.70),
     "lstm": ("LSTM learner", "model-based", "inductive", False, 1.2, 0.55),
 }
+COST = dict.fromkeys(FACTS, 0.5) | {
+    "pixel_nn": 0.001,
+    "protonet": 0.2,
+    "matching": 0.3,
+    "maml": 2.0,
+    "scratch": 5.0,
+}
+"""GFLOP of an adaptation."""
 ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
+UNTRAINED = ("pixel_nn", "scratch")
 SHIFTS = {"smear": (1, 3, 5), "shear": (1, 3, 5)}
 PARAMETERS = 111_936
 
@@ -81,7 +91,7 @@ def make_study(
                 run = f"{dataset}/{way}way_{shot}shot/{algorithm}/seed{seed}"
                 if run not in missing:
                     status = (
-                        "diverged" if run in diverged else "untrained" if algorithm == "pixel_nn" else "ok"
+                        "diverged" if run in diverged else "untrained" if algorithm in UNTRAINED else "ok"
                     )
                     folder = root / "results" / name / run
                     _write_run(
@@ -159,6 +169,8 @@ def _run_record(study: dict, key: tuple, status: str, kind: str, history: pd.Dat
             "cpu_seconds": 58.5 if trained else 0.0,
             "tasks_per_second": 160.0 if trained else None,
             "peak_memory_mb": 512.0,
+            "memory_at_start_mb": 300.0,
+            "gflops_per_task": 3 * COST[algorithm] if trained else None,
             "best_step": int(best["step"]) if trained else None,
             "best_val_accuracy": float(best["val_accuracy"]) if trained else None,
             "parameters": PARAMETERS if trained else 0,
@@ -186,7 +198,8 @@ def _test_record(study: dict, key: tuple, frame: pd.DataFrame) -> dict:
     dataset, way, shot, _, _ = key
     return {
         "seconds": 12.0,
-        "adapt_ms_per_task": 1.5,
+        "adapt_ms_per_task": 1.5 * COST[key[3]],
+        "adapt_gflops_per_task": COST[key[3]],
         "episodes": {f"{way}way_{shot}shot": f"{dataset}-{way}-{shot}-{study['seed']}"},
         "conditions": int(frame[results.CONDITION_COLUMNS].drop_duplicates().shape[0]),
         "peak_memory_mb": 600.0,
@@ -223,7 +236,7 @@ def _other_tasks(experiments: dict, key: tuple) -> list[dict]:
     fixed = key[3] in ("maml", "fomaml", "reptile", "snail", "lstm")
     tasks = [{"test_shot": shot} for shot in experiments.get("shots", ()) if shot != key[2]]
     tasks += [{"test_way": way} for way in experiments.get("ways", ()) if way != key[1] and not fixed]
-    if key[3] in ("maml", "fomaml", "reptile"):
+    if key[3] in ("maml", "fomaml", "reptile", "scratch"):
         tasks += [{"test_steps": steps} for steps in experiments.get("steps", ())]
     if experiments.get("within_alphabet"):
         tasks.append({"test_tasks": "alphabet"})

@@ -102,6 +102,21 @@ def test_only_the_cosine_head_ignores_the_length_of_features(float64):
 
 
 @pytest.mark.parametrize("kind", HEADS)
+def test_the_test_steps_are_the_first_of_the_own_ones(float64, kind):
+    """Own: two steps of 4 + 3 examples in each of three passes; others: fewer, or more passes; none: the start."""
+    model, longer = planted.small(kind, epochs=3), planted.small(kind, epochs=4)
+    assert model.test_steps == -1 and model.steps(7) == 6 and model.steps(8) == 6 and model.steps(9) == 9
+    own, by_steps = logits(model), []
+    for steps in range(9):
+        model.test_steps = steps
+        by_steps.append(logits(model))
+    torch.testing.assert_close(by_steps[6], own, rtol=0, atol=0)
+    torch.testing.assert_close(by_steps[8], logits(longer), rtol=0, atol=0)
+    torch.testing.assert_close(by_steps[0], logits(planted.small(kind, epochs=0)), rtol=0, atol=0)
+    assert min((a - b).abs().max() for a, b in zip(by_steps, by_steps[1:], strict=False)) > 1e-6
+
+
+@pytest.mark.parametrize("kind", HEADS)
 def test_the_names_of_the_classes_do_not_matter(float64, kind):
     model, names = planted.small(kind), torch.tensor([2, 0, 1])
     torch.testing.assert_close(

@@ -60,6 +60,22 @@ def test_a_head_of_fixed_size_sits_out_other_ways(source):
     assert len(run(source, "maml", shots=[3])) == 1
 
 
+def test_who_descends_gradients_at_test():
+    """The curves over gradient steps are of these."""
+    found = {name for name in algos.discover() if "classification" in algos.load(name).tasks}
+    found = {name for name in found if planted.small(algos.load(name)).test_steps is not None}
+    descending = {"maml", "fomaml", "mamlpp", "sca", "anil", "reptile", "meta_lstm"}
+    assert found == descending | {"scratch", "finetune", "cosine_finetune"}
+
+
+@pytest.mark.parametrize("name", ["scratch", "finetune", "cosine_finetune"])
+def test_learners_without_meta_training_take_more_steps_too(source, name):
+    found = run(source, name, steps=[0, 1, 5])
+    assert [c.test_steps for c, _, _ in found] == [0, 1, 5]
+    nll = [scores["nll"].mean() for _, _, scores in found]
+    assert len(set(nll)) == 3 and nll[2] < nll[0], "descending helps"
+
+
 def test_more_gradient_steps_change_the_answer_and_leave_the_learner_as_it_was(source):
     learner = planted.small(algos.load("maml")).eval()
     own = learner.test_steps

@@ -198,7 +198,7 @@ def test_a_head_of_zeros_is_not_learned_and_its_first_step_leaves_the_body():
     assert model.net.head.weight.grad is None and model.net.backbone.blocks[0].weight.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("name", ["maml", "fomaml", "anil", "reptile"])
+@pytest.mark.parametrize("name", ["maml", "fomaml", "mamlpp", "sca", "anil", "reptile", "scratch"])
 def test_the_test_steps_of_a_trained_learner_may_be_changed(name):
     """After 0, 1, 2 ... steps: zero is the initialisation, the default comes back, one step more is one more."""
     model, episodes = planted.small(algos.load(name), test_steps=3).double(), tasks()

@@ -117,6 +117,61 @@ def test_a_run_killed_at_a_random_step_gives_the_same_bytes(home, algorithm):
     assert bench("test", disturbed, RUN.format(algorithm)) == 0
     runs = [folder(home, algorithm, name) for name in ("undisturbed", "disturbed")]
     assert declared_bytes(runs[0]) == declared_bytes(runs[1])
+    costs = [results.read_run(run) for run in runs]
+    for key in ("gflops_per_task", "tasks"):
+        assert costs[0].run["training"][key] == costs[1].run["training"][key] > 0
+    assert costs[0].test["adapt_gflops_per_task"] == costs[1].test["adapt_gflops_per_task"] > 0
+
+
+@pytest.mark.parametrize("algorithm", ["protonet", "mamlpp"])
+def test_counting_operations_changes_nothing_of_the_training(home, monkeypatch, algorithm):
+    for name in ("counted", "plain"):
+        study = planted.write_study(home, study=name, algorithms=[algorithm])
+        if name == "plain":
+            monkeypatch.setattr("bench.train.gflops", lambda work: 0.0)
+        assert bench("train", study, RUN.format(algorithm)) == 0
+    runs = [folder(home, algorithm, name) for name in ("counted", "plain")]
+    histories = [results.read_run(run).history().drop(columns="seconds") for run in runs]
+    pd.testing.assert_frame_equal(*histories)
+    models = [(run / "model.safetensors").read_bytes() for run in runs]
+    assert models[0] == models[1]
+    counts = [results.read_run(run).run["training"]["gflops_per_task"] for run in runs]
+    assert counts[0] > counts[1] == 0.0
+
+
+def test_what_a_run_costs_is_written(home):
+    """Prototypes are all in the embedding, so operations are those of its convolutions, counted by hand."""
+    study = planted.write_study(home)
+    assert bench("train", study, RUN.format("protonet")) == bench("test", study, RUN.format("protonet")) == 0
+    result = results.read_run(folder(home))
+    training, hidden = result.run["training"], 8
+    places = [28 * 28 * 1, 14 * 14 * hidden, 7 * 7 * hidden, 3 * 3 * hidden]  # with the channels that come in
+    image = 2 * 9 * hidden * sum(places) / 1e9
+    images = planted.WAY * (planted.SHOT + 3)
+    assert images * image < result.test["adapt_gflops_per_task"] < 1.01 * images * image
+    parameters = result.run["hyper_parameters"]
+    trained = planted.WAY * (planted.SHOT + parameters["train_query"])
+    backward = trained * (3 * image - 2 * 9 * hidden * places[0] / 1e9)  # images need no gradient
+    assert backward < training["gflops_per_task"] < 1.01 * backward
+    assert 0 < training["memory_at_start_mb"] <= training["peak_memory_mb"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_memory_of_the_process_that_started_a_training_is_not_its_own():
+    """Snakemake's, for one; and what is held and given back counts."""
+    child = (
+        "import torch; from bench.devices import peak_memory_mb as peak; cpu = torch.device('cpu'); before = peak(cpu);"
+        "x = torch.ones(50_000_000); del x; print(before, peak(cpu))"
+    )
+    parent = (
+        f"import subprocess, sys; x = b'1' * 1_000_000_000; subprocess.run([sys.executable, '-c', {child!r}])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", parent], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    before, after = map(float, printed.stdout.split())
+    assert before < 900
+    assert after - before == pytest.approx(200, abs=20)
 
 
 def start_with_frequent_checkpoints(study: Path, algorithm: str) -> subprocess.Popen:
@@ -184,6 +239,8 @@ def test_divergence_is_recorded_and_tested_as_such(home):
     run = results.read_run(folder(home))
     assert run.status == "diverged"
     assert "the training loss became nan" in run.run["reason"]
+    costs = [run.run["training"]["gflops_per_task"], run.test["adapt_ms_per_task"]]
+    assert costs == [None, None], "what a broken model would take says nothing"
     assert run.episodes().empty
 
 

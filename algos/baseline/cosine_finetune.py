@@ -31,7 +31,8 @@ class CosineFinetune(Finetune):
         """Directions `[B, D, way]` and lengths `[B, 1, way]` of the classes (weight norm)."""
         target = F.one_hot(support_y, way).to(features.dtype)
         start = self._start(target, features.shape[2])
-        return fine_tune(start, self._gradient, unit_features(features), target, self.params)
+        steps = self.steps(features.shape[1])
+        return fine_tune(start, self._gradient, unit_features(features), target, self.params, steps)
 
     @staticmethod
     def _start(one_hot: Tensor, size: int) -> Head:

@@ -38,24 +38,30 @@ def fine_tune(
     inputs: Tensor,
     target: Tensor,
     params: "Finetune.Params",
+    steps: int,
 ) -> Head:
     """Mini-batch SGD of every task's classifier, side by side: inputs `[B, S, D]`, target one-hot `[B, S, K]`.
 
     Momentum 0.9 with dampening 0.9, as released: the step is an exponential average of the gradients.
     """
-    generator = torch.Generator().manual_seed(0)
-    orders = [torch.randperm(inputs.shape[1], generator=generator) for _ in range(params.epochs)]
     average = None
-    for order in torch.stack(orders).to(inputs.device):
-        for batch in order.split(params.batch):
-            slopes = gradient(head, inputs[:, batch], target[:, batch])
-            slopes = [s + params.weight_decay * w for s, w in zip(slopes, head, strict=True)]
-            if average is None:
-                average = slopes
-            else:
-                average = [MOMENTUM * a + (1 - MOMENTUM) * s for a, s in zip(average, slopes, strict=True)]
-            head = tuple(w - params.rate * a for w, a in zip(head, average, strict=True))
+    for batch in mini_batches(inputs.shape[1], params.batch, steps, inputs.device):
+        slopes = gradient(head, inputs[:, batch], target[:, batch])
+        slopes = [s + params.weight_decay * w for s, w in zip(slopes, head, strict=True)]
+        if average is None:
+            average = slopes
+        else:
+            average = [MOMENTUM * a + (1 - MOMENTUM) * s for a, s in zip(average, slopes, strict=True)]
+        head = tuple(w - params.rate * a for w, a in zip(head, average, strict=True))
     return head
+
+
+def mini_batches(examples: int, size: int, steps: int, device: torch.device) -> list[Tensor]:
+    """Examples of each step: shuffle, cut (the last batch of a pass is what is left), shuffle again."""
+    generator = torch.Generator().manual_seed(0)
+    count = max(1, -(-steps // -(-examples // size)))
+    orders = torch.stack([torch.randperm(examples, generator=generator) for _ in range(count)]).to(device)
+    return [batch for order in orders for batch in order.split(size)][:steps]
 
 
 class Finetune(EmbeddingLearner):
@@ -75,12 +81,19 @@ class Finetune(EmbeddingLearner):
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
         self.encoder = build_backbone("conv4", 64, spec)  # until the stage's takes its place
+        self.test_steps = -1  # those of `epochs` passes
+
+    def steps(self, examples: int) -> int:
+        """Steps for a support set of that size."""
+        p = self.params
+        return p.epochs * -(-examples // p.batch) if self.test_steps < 0 else self.test_steps
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
         """Weights of the fitted classifier `[B, D + 1, way]`, bias last."""
         inputs, target = self._with_bias(features), F.one_hot(support_y, way).to(features.dtype)
         start = features.new_zeros(len(inputs), inputs.shape[2], way)
-        return fine_tune((start,), self._gradient, inputs, target, self.params)[0]
+        steps = self.steps(inputs.shape[1])
+        return fine_tune((start,), self._gradient, inputs, target, self.params, steps)[0]
 
     @staticmethod
     def _gradient(head: Head, inputs: Tensor, target: Tensor) -> Head:
