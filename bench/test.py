@@ -18,7 +18,7 @@ import torch
 from algos.base import MetaLearner
 from bench import devices, results
 from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
-from bench.evaluate import Scores
+from bench.evaluate import METRICS, Scores
 from bench.experiments import other_tasks
 from bench.sources import SinusoidSource, open_source
 from bench.study import Run, Study, load_study, test_spec
@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(study: Study, run: Run) -> None:
-    """Score the run's model under every condition; write episodes.parquet and test.json to its folder."""
+    """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json."""
     started, clock = devices.now(), time.perf_counter()
     record = results.read_run(run.folder).run
     if record is None:
@@ -53,15 +53,18 @@ def test(study: Study, run: Run) -> None:
     learner = build_learner(study, run, source)
     learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
     learner.to(device).eval()
-    rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
+    rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     if record["status"] != "diverged":
         for condition, digest, scores in measured(learner, source, frozen, spec):
             rows.append(_frame(condition, scores))
+            bins += [_bins(condition, scores["bins"])] if "bins" in scores else []
             digests.setdefault(_task(condition), digest)
         if isinstance(source, SinusoidSource):
             fits = point_fits(source, learner, frozen, spec)
-    frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
-    results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
+    results.write_episodes(run.folder / "episodes.parquet", _joined(rows, results.EPISODE_COLUMNS), run.kind)
+    results.write_calibration(
+        run.folder / "calibration.parquet", _joined(bins, results.CALIBRATION_COLUMNS), run.kind
+    )
     results.write_test(
         run.folder / "test.json",
         {
@@ -85,8 +88,19 @@ def measured(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> Iter
 
 
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
-    episodes = len(next(iter(scores.values())))
-    return pd.DataFrame({**asdict(condition), "episode": np.arange(episodes), **scores})
+    values = {metric: scores[metric] for metric in METRICS}
+    return pd.DataFrame({**asdict(condition), "episode": np.arange(len(values["nll"])), **values})
+
+
+def _bins(condition: Condition, bins: np.ndarray) -> pd.DataFrame:
+    """Sums over the episodes: `[T, 3, BINS]` -> one row per bin."""
+    n, confidence, correct = bins.sum(0, dtype=np.float64)
+    sums = {"bin": np.arange(results.BINS), "n": n, "confidence": confidence, "correct": correct}
+    return pd.DataFrame({**asdict(condition), **sums})
+
+
+def _joined(frames: list[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
 
 
 def _task(condition: Condition) -> str:
