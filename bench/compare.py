@@ -213,7 +213,7 @@ def mode_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
             row |= {mode: interval.mean} | ends
         row |= {"difference": difference.mean, "low": difference.low, "high": difference.high}
         seeds, episodes = inductive.shape
-        rows.append(row | {"p": difference.p, "n_seeds": seeds, "n_episodes": episodes})
+        rows.append(row | {"p": float(difference.p), "n_seeds": seeds, "n_episodes": episodes})
     for row, p in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = p
     return rows

@@ -1,6 +1,9 @@
 TABLES = [
     f"{RESULTS}/tables/{name}"
-    for name in ("cells.csv", "comparisons.csv", "ranks.csv", "runs.csv", "history.parquet")
+    for name in (
+        *("cells.csv", "comparisons.csv", "ranks.csv", "runs.csv", "history.parquet"),
+        *("modes.csv", "calibration.csv", "calibration_scores.csv"),
+    )
 ]
 
 
