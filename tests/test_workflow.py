@@ -85,6 +85,18 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert NOTHING in finished.snakemake("--configfile", "tiny.yaml")
 
 
+def test_what_an_older_version_did_not_write_is_tested_again_and_not_trained(finished):
+    file = finished.folder / "results" / "tiny" / CELL / "protonet" / "seed0" / "calibration.parquet"
+    content, written = file.read_bytes(), file.stat()
+    file.unlink()
+    try:
+        plan = finished.plan("--configfile", "tiny.yaml")
+    finally:
+        file.write_bytes(content)
+        os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert plan == runs(verbs=["test"], learners=["protonet"]) | SUMMED_UP
+
+
 def test_touching_repeats_nothing_editing_repeats_the_edited_algorithm_only(finished):
     file = finished.folder / "algos" / "metric" / "protonet.py"
     original = file.read_text()
