@@ -93,8 +93,9 @@ class Figure:
         columns = min(self.columns, len(self.panels))
         rows = [self.panels[i : i + columns] for i in range(0, len(self.panels), columns)]
         heights = [max(panel.height for panel in row) + _TITLE for row in rows]
-        legend = _legend_height(self.looks, columns)
-        size = (self.panels[0].width * columns, sum(heights) + legend)
+        width = self.panels[0].width * columns
+        abreast = _legend_columns(self.looks, width)
+        size = (width, sum(heights) + _legend_height(self.looks, abreast))
         canvas = Canvas(figsize=size)
         for i, row in enumerate(rows):
             for j, panel in enumerate(row):
@@ -105,7 +106,7 @@ class Figure:
         ]
         if handles:
             canvas.legend(
-                handles=handles, loc="lower center", ncols=min(len(handles), 2 * columns), frameon=False
+                handles=handles, loc="lower center", ncols=min(len(handles), abreast), frameon=False
             )
         return canvas
 
@@ -119,8 +120,14 @@ class Figure:
         return inline(out.getvalue(), f"{self.name}-{self.panels.index(panel)}")
 
 
+def _legend_columns(looks: dict[str, Look], width: float) -> int:
+    """How many entries as long as the longest fit side by side into the width, in inches."""
+    longest = max((len(look.title) for look in looks.values()), default=0)
+    return max(1, int(width / (0.5 + 0.062 * longest)))
+
+
 def _legend_height(looks: dict[str, Look], columns: int) -> float:
-    return 0.15 + 0.2 * -(-len(looks) // (2 * columns)) if looks else 0.0
+    return 0.15 + 0.2 * -(-len(looks) // columns) if looks else 0.0
 
 
 def inline(svg: str, prefix: str) -> str:
