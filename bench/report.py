@@ -19,8 +19,7 @@ from bench.tables import Table
 from tasks.dataset import prepared_root
 
 PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
-SUMMARIES = ("cells", "comparisons", "ranks", "runs", "claims")
-SUMMARIES += ("modes", "calibration", "calibration_scores")
+SUMMARIES = ("cells", "comparisons", "ranks", "runs", "claims", "modes", "calibration", "calibration_scores")
 SECTIONS = {
     "result": "Result",
     "table": "Table",
@@ -154,17 +153,8 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
 def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
-    names = (
-        "headline",
-        "regression",
-        "published",
-        "other",
-        "cost",
-        "modes",
-        "calibration",
-        *appendix.COMPARED,
-    )
-    tables = {name: [] for name in names}
+    names = ("headline", "regression", "published", "other", "cost", *appendix.COMPARED)
+    tables = {name: [] for name in (*names, "modes", "calibration")}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
     if len(cells):
