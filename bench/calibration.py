@@ -28,7 +28,10 @@ def conditions(setting: Setting, tested: Tested) -> dict[tuple[str, str], list[t
     for condition in tested.values:
         named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
         own = (named["test_tasks"], named["test_way"], named["test_shot"], named["test_steps"])
-        if own != (STANDARD, *setting[1:], -1):
+        exact = (
+            named["shift"] != "none" and named["severity"] == 0
+        )  # a strength outside the scale of severities
+        if own != (STANDARD, *setting[1:], -1) or exact:
             continue
         key = (named["mode"], named["scope"], named["shift"])
         hardest[key] = max(hardest.get(key, (named["severity"], condition)), (named["severity"], condition))

@@ -196,6 +196,24 @@ def at_highest_severity(frame: pd.DataFrame, scope: str) -> list[pd.DataFrame]:
     return [frame[frame["shift"].eq(shift) & frame["severity"].eq(top)] for shift, top in HARDEST.items()]
 
 
+def test_only_tasks_as_trained_count_and_of_shifts_the_highest_severity():
+    clean = compare.own_condition(("glyphs", 5, 1), "inductive")
+    named = dict(zip(results.CONDITION_COLUMNS, clean, strict=True))
+
+    def other(**changes) -> tuple:
+        return tuple((named | changes).values())
+
+    hardest = [other(shift="shear", severity=4, scope="task"), other(shift="blur", severity=1, scope="task")]
+    rest = [
+        other(shift="shear", severity=2, scope="task"),
+        other(shift="scale", severity=0, value=9.0, scope="task"),
+    ]
+    rest += [other(test_shot=5), other(test_way=20), other(test_steps=10), other(test_tasks="alphabet")]
+    tested = compare.Tested("maml", {}, "accuracy", dict.fromkeys([*rest, *hardest, clean]))
+    found = calibration.conditions(("glyphs", 5, 1), tested)
+    assert found == {("inductive", "clean"): [clean], ("inductive", "task"): hardest}
+
+
 def test_errors_are_those_of_the_bins_seed_by_seed(made):
     root, tables = made
     scores = tables["calibration_scores"]
