@@ -3,6 +3,7 @@
 import itertools
 from collections import defaultdict
 from dataclasses import astuple, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,12 @@ CELL_COLUMNS = [
 ]
 COMPARISON_COLUMNS = [
     *[*SETTING_COLUMNS, *SHARED_COLUMNS, "algorithm_a", "mode_a", "algorithm_b", "mode_b"],
+    *["difference", "low", "high", "p", "p_holm", "n_seeds", "n_episodes"],
+]
+MODES = ("inductive", "transductive")
+MODE_COLUMNS = [
+    *[*SETTING_COLUMNS, "algorithm", "title", "family", "paper"],
+    *[f"{mode}{end}" for mode in MODES for end in ("", "_low", "_high")],
     *["difference", "low", "high", "p", "p_holm", "n_seeds", "n_episodes"],
 ]
 RANK_COLUMNS = [
@@ -59,11 +66,23 @@ def gather(algorithm: str, found: list[RunResult], metric: str | None = None) ->
 
     metric: the task kind's own, unless another is named; conditions without a value are left out.
     """
-    columns, metric = defaultdict(list), metric or found[0].metric
+    return gather_all(algorithm, found, [metric or found[0].metric])[0]
+
+
+def gather_all(algorithm: str, found: list[RunResult], metrics: list[str]) -> list[Tested]:
+    """As `gather`, for several metrics at once: each file is read once."""
+    columns = {metric: defaultdict(list) for metric in metrics}
     for result in found:
-        frame = result.episodes().dropna(subset=[metric])
-        for condition, values in frame.groupby(CONDITION_COLUMNS, sort=True)[metric]:
-            columns[condition].append((result.folder, values.to_numpy(np.float64)))
+        for condition, part in result.episodes().groupby(CONDITION_COLUMNS, sort=True):
+            for metric in metrics:
+                values = part[metric].dropna().to_numpy(np.float64)
+                if len(values):
+                    columns[metric][condition].append((result.folder, values))
+    return [Tested(algorithm, found[0].run, metric, _stacked(columns[metric])) for metric in metrics]
+
+
+def _stacked(columns: dict[tuple, list[tuple[Path, np.ndarray]]]) -> dict[tuple, np.ndarray]:
+    """The seeds of each condition as one table, clean conditions first."""
     for condition, entries in columns.items():
         longest, shortest = max(entries, key=lambda e: len(e[1])), min(entries, key=lambda e: len(e[1]))
         if len(longest[1]) != len(shortest[1]):
@@ -71,10 +90,9 @@ def gather(algorithm: str, found: list[RunResult], metric: str | None = None) ->
                 f"{longest[0]}/episodes.parquet has {len(longest[1])} episodes and {shortest[0]}/episodes.parquet has "
                 f"{len(shortest[1])} under {condition}: the study was changed in between; test both again"
             )
-    values = {
+    return {
         c: np.stack([values for _, values in entries]) for c, entries in sorted(columns.items(), key=_order)
     }
-    return Tested(algorithm, found[0].run, metric, values)
 
 
 def _order(item: tuple[tuple, object]) -> tuple:
@@ -179,6 +197,40 @@ def _pair_rows(
                     "n_episodes": stack_a.shape[2],
                 }
             )
+    return rows
+
+
+def own_condition(setting: Setting, mode: str) -> tuple:
+    """The condition of tasks as trained for, without a shift."""
+    own = {"shift": "none", "severity": 0, "value": 0.0, "scope": "clean", "mode": mode}
+    own |= {"test_tasks": STANDARD, "test_way": setting[1], "test_shot": setting[2], "test_steps": -1}
+    return tuple(own[column] for column in CONDITION_COLUMNS)
+
+
+def mode_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
+    """Each algorithm that was tested in both modes: transductive minus inductive, in distribution; Holm over the rows.
+
+    The same models answer the same episodes in both modes, so the difference is paired by seed, too.
+    """
+    conditions, rows = [own_condition(setting, mode) for mode in MODES], []
+    for one in tested:
+        tables = [one.values[condition] for condition in conditions if condition in one.values]
+        if len(tables) < 2 or not _same_shape(tables):
+            continue
+        inductive, transductive = tables
+        difference, *own = (
+            stats.two_level_interval(table) for table in (transductive - inductive, inductive, transductive)
+        )
+        row = dict(zip(SETTING_COLUMNS, setting, strict=True)) | {"algorithm": one.algorithm}
+        row |= {key: one.record[key] for key in ("title", "family")} | {"paper": one.record["paper_mode"]}
+        for mode, interval in zip(MODES, own, strict=True):
+            ends = {f"{mode}_low": max(interval.low, 0.0), f"{mode}_high": min(interval.high, 1.0)}
+            row |= {mode: interval.mean} | ends
+        row |= {"difference": difference.mean, "low": difference.low, "high": difference.high}
+        seeds, episodes = inductive.shape
+        rows.append(row | {"p": float(difference.p), "n_seeds": seeds, "n_episodes": episodes})
+    for row, p in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = p
     return rows
 
 

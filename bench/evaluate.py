@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from algos.base import EmbeddingLearner, MetaLearner
+from bench.results import BINS
 from tasks.dataset import ImageSplit
 from tasks.episodes import Episodes, FrozenEpisodes
 from tasks.sinusoid import SinusoidEpisodes
 
-METRICS = ("accuracy", "nll", "brier", "confidence", "mse", "coverage")
+METRICS = ("accuracy", "nll", "brier", "confidence", "ece", "mse", "coverage")
 LARGEST_MSE = 100.0
 """What an episode counts at most: twice the mean square of the largest sinusoid, so already no prediction at all.
 
@@ -29,7 +30,10 @@ GRID = 81
 """Points of a drawn curve."""
 
 Scores = dict[str, np.ndarray]
-"""float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply."""
+"""float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply.
+
+Of a classifier also `bins` `[T, 3, BINS]`: by bin of confidence, queries, sum of confidences and sum of credits.
+"""
 
 
 def evaluate_images(
@@ -40,7 +44,7 @@ def evaluate_images(
     mode: str,
     embed: "Embedder | None" = None,
 ) -> Scores:
-    """Accuracy, nll, Brier score and confidence of each episode.
+    """Accuracy, nll, Brier score, confidence and share in the calibration error of each episode.
 
     support_split, query_split: the same images, shifted or not. mode: `inductive` or `transductive`.
     embed: give the same one to several calls for one learner, and they share what they embed.
@@ -52,7 +56,8 @@ def evaluate_images(
             )
         else:
             batches = _image_batches(learner, episodes, support_split, query_split)
-        return _joined(_classification_scores(logits, target) for logits, target in batches)
+        scores = _joined(_classification_scores(logits, target) for logits, target in batches)
+    return scores | {"ece": calibration_shares(scores["bins"])}
 
 
 def evaluate_points(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> Scores:
@@ -104,7 +109,7 @@ def _testing(learner: MetaLearner, mode: str) -> Iterator[None]:
 
 def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
     scores = list(batches)
-    return {metric: torch.cat([score[metric] for score in scores]).cpu().numpy() for metric in METRICS}
+    return {name: torch.cat([score[name] for score in scores]).cpu().numpy() for name in scores[0]}
 
 
 def _slices(episodes: FrozenEpisodes) -> Iterator[slice]:
@@ -182,13 +187,38 @@ def _classification_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     p = log_p.exp()
     own = log_p.gather(-1, target.unsqueeze(-1)).squeeze(-1)
     brier = (p - F.one_hot(target, logits.shape[-1])).square().sum(-1)
+    confidence = p.amax(-1)
     return {
         "accuracy": credit.mean(-1),
         "nll": -own.mean(-1),
         "brier": brier.mean(-1),
-        "confidence": p.amax(-1).mean(-1),
+        "confidence": confidence.mean(-1),
+        "bins": _binned(confidence, credit),
         **dict.fromkeys(("mse", "coverage"), torch.full_like(own[:, 0], torch.nan)),
     }
+
+
+def _binned(confidence: Tensor, credit: Tensor) -> Tensor:
+    """Confidence and credit `[B, Q]` -> queries, sum of confidences, sum of credits by bin: `[B, 3, BINS]`.
+
+    Bins are equally wide and hold their upper edge (Guo et al. 2017, On calibration of modern neural networks).
+    """
+    edges = torch.linspace(0, 1, BINS + 1, device=confidence.device)[1:-1]  # so rounding above 1 stays inside
+    index = torch.bucketize(confidence, edges).unsqueeze(-1)
+    inside = index == torch.arange(BINS, device=index.device)
+    measures = torch.stack([torch.ones_like(credit), confidence, credit], 1)
+    return (measures.unsqueeze(-1) * inside.unsqueeze(1)).sum(2)
+
+
+def calibration_shares(bins: np.ndarray) -> np.ndarray:
+    """What each episode adds to the calibration error of all: `bins` `[T, 3, BINS]` -> `[T]`, whose mean is the error.
+
+    ECE = sum over bins of |confidences - credits| / queries. On which side a bin errs is told by all episodes together;
+    an episode that errs on the other side takes from the error. So the error is a mean, and has the interval of one.
+    """
+    count, confidence, credit = np.moveaxis(bins.astype(np.float64), 1, 0)
+    gap = confidence - credit
+    return (gap @ np.sign(gap.sum(0)) / count.sum(1)).astype(np.float32)
 
 
 def _regression_scores(mean: Tensor, variance: Tensor | None, target: Tensor) -> dict[str, Tensor]:

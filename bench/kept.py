@@ -61,7 +61,8 @@ def keep(folder: Path) -> Path:
     """
     result = results.read_run(folder)
     if not result.tested:
-        raise ResultError(f"{folder} is {result.status}: train and test it before keeping it")
+        remedy = result.outdated or "train and test it before keeping it"
+        raise ResultError(f"{folder} is {result.status}: {remedy}")
     root, rows, table = reference_root(), reference_rows(result), load_reference()
     check_same_episodes(table, rows, folder)
     same = (table[KEY_COLUMNS] == pd.Series({key: result.run[key] for key in KEY_COLUMNS})).all(axis=1)

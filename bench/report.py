@@ -16,12 +16,14 @@ from bench import (
     curves,
     evidence,
     figures,
+    modes,
     others,
     regression,
+    reliability,
     robustness,
 )
 from bench.pictures import data_uri, pictures
-from bench.results import write_text
+from bench.results import BINS, write_text
 from bench.study import Study, load_study, reports_root, results_root
 from bench.style import Look, dataset_label, looks, settings
 from bench.svg import Figure, marker_path
@@ -29,13 +31,16 @@ from bench.tables import Table
 from tasks.dataset import prepared_root
 
 PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
-SUMMARIES = ("cells", "comparisons", "degradation", "ranks", "runs", "claims")
+CALIBRATED = ("calibration", "calibration_scores")
+SUMMARIES = ("cells", "comparisons", "degradation", "ranks", "runs", "claims", "modes", *CALIBRATED)
 SECTIONS = {
     "result": "Result",
     "table": "Table",
     "claims": "Claims",
     "shifts": "Out of distribution",
     "other": "Other tasks",
+    "modes": "Transductive and inductive",
+    "calibration": "Calibration",
     "learning": "Learning curves",
     "comparison": "Paired comparison",
     "cost": "Cost",
@@ -66,6 +71,9 @@ class Summary:
     ranks: pd.DataFrame
     runs: pd.DataFrame
     claims: pd.DataFrame
+    modes: pd.DataFrame
+    calibration: pd.DataFrame
+    calibration_scores: pd.DataFrame
     history: pd.DataFrame
 
     @property
@@ -90,10 +98,11 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in SUMMARIES}
-    for name in ("cells", "degradation", "runs", "ranks"):
+    for name in ("cells", "degradation", "runs", "ranks", "modes", *CALIBRATED):
         order = frames[name]["dataset"].map({dataset: i for i, dataset in enumerate([*datasets, "all"])})
         frames[name] = frames[name].iloc[order.argsort(kind="stable")].reset_index(drop=True)
-    frames["cells"]["reported"] = reported(frames["cells"])
+    for name in ("cells", *CALIBRATED):
+        frames[name]["reported"] = reported(frames[name])
     frames["runs"]["title"] = titles(frames["runs"])
     return Summary(**frames, history=pd.read_parquet(paths["history"]))
 
@@ -141,8 +150,8 @@ def build_report(study: Study) -> Path:
 def draw(summary: Summary) -> dict[str, list[Figure]]:
     """The figures of each section; a study without results may have learning curves already."""
     look, cells = summary.looks, summary.cells
-    names = ("headline", "shifts", "strengths", "degradation", "other", "ranks", "cost")
-    drawn = {name: [] for name in names}
+    names = ("headline", "shifts", "strengths", "degradation", "other", "ranks", "cost", "modes")
+    drawn = {name: [] for name in (*names, "calibration")}
     if len(cells):
         ranks = figures.rank_figure(summary.ranks, look)
         drawn["headline"] = [figures.headline_figure(cells, look, summary.scope)]
@@ -152,6 +161,10 @@ def draw(summary: Summary) -> dict[str, list[Figure]]:
         drawn["other"] = others.other_figures(cells, look)
         drawn["ranks"] = [ranks] if ranks else []
         drawn["cost"] = costs.pareto_figures(cells, summary.runs, look)
+        drawn["modes"] = [figure for figure in [modes.modes_figure(summary.modes, look)] if figure]
+        drawn["calibration"] = reliability.reliability_figures(
+            summary.calibration, summary.calibration_scores, look, summary.scope
+        )
     return drawn | {"learning": curves.learning_figures(summary.history, look)}
 
 
@@ -159,8 +172,7 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
     """The tables of each section."""
     cells, runs, pairs = summary.cells, summary.runs, summary.comparisons
     names = ("headline", "regression", "published", "degradation", "other", "cost", "reach")
-    names += tuple(appendix.COMPARED)
-    tables = {name: [] for name in names}
+    tables = {name: [] for name in (*names, *appendix.COMPARED, "modes", "calibration")}
     tables["missing"] = [appendix.missing_table(runs)]
     tables["claims"] = [appendix.claims_table(summary.claims)]
     if len(cells):
@@ -172,6 +184,8 @@ def tabulate(summary: Summary) -> dict[str, list[Table]]:
             "other": [others.other_table(cells)],
             "cost": [costs.cost_table(runs)],
             "reach": [costs.reach_table(summary.history, runs)],
+            "modes": [modes.modes_table(summary.modes)],
+            "calibration": [reliability.calibration_table(summary.calibration_scores)],
         }
         for scope in appendix.COMPARED:
             found = [
@@ -190,6 +204,8 @@ def captions(summary: Summary) -> dict[str, str]:
         "seeds": _counted(cells["n_seeds"], "seed"),
         "episodes": _counted(cells.loc[clean, "n_episodes"], "episode"),
         "shift_episodes": _counted(cells.loc[~clean, "n_episodes"], "episode"),
+        "bins": BINS,
+        "fewest": reliability.FEWEST,
     }
     texts = yaml.safe_load((PAGE / "captions.yaml").read_text(encoding="utf-8"))
     return {name: text.format(**counts) for name, text in texts.items()}

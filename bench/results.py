@@ -1,7 +1,7 @@
 """The files of a run's folder: their schema, checked when they are written and again when they are read.
 
-A run's folder holds `run.json` and `history.parquet` (written by training), `test.json` and `episodes.parquet`
-(written by testing). Every writer is atomic and deterministic: the same content gives the same bytes.
+A run's folder holds `run.json` and `history.parquet` (written by training), `test.json`, `episodes.parquet` and
+`calibration.parquet` (written by testing). Every writer is atomic and deterministic: the same content gives the same bytes.
 """
 
 import json
@@ -37,8 +37,18 @@ EPISODE_COLUMNS = {
     "nll": "float32",
     "brier": "float32",
     "confidence": "float32",
+    "ece": "float32",
     "mse": "float32",
     "coverage": "float32",
+}
+BINS = 15
+"""Equally wide bins of the confidence in which calibration is measured, as in Guo et al. 2017."""
+CALIBRATION_COLUMNS = {
+    **{column: EPISODE_COLUMNS[column] for column in CONDITION_COLUMNS},
+    "bin": "int16",
+    "n": "int64",
+    "confidence": "float64",
+    "correct": "float64",
 }
 HISTORY_COLUMNS = {
     "step": "int64",
@@ -56,10 +66,10 @@ FURTHER_METRICS = {"classification": [], "regression": ["nll", "coverage"]}
 """Summarised too, for algorithms that have them."""
 RANGES = {
     **{"accuracy": (0.0, 1.0), "confidence": (0.0, 1.0), "brier": (0.0, 2.0), "coverage": (0.0, 1.0)},
-    **{"nll": (-np.inf, np.inf), "mse": (0.0, np.inf)},
+    **{"nll": (-np.inf, np.inf), "mse": (0.0, np.inf), "ece": (-1.0, 1.0)},
 }
 _CHOICES = {"scope": {"clean", "task", "query"}, "mode": {"inductive", "transductive"}}
-_MEASURES = {"classification": ["accuracy", "nll", "brier", "confidence"], "regression": ["mse"]}
+_MEASURES = {"classification": ["accuracy", "nll", "brier", "confidence", "ece"], "regression": ["mse"]}
 
 _COUNT = {"type": "integer", "minimum": 0}
 _AMOUNT = {"type": ["number", "null"], "minimum": 0}
@@ -111,6 +121,10 @@ TEST_SCHEMA = _record(
 )
 
 
+TEST_FILES = ("episodes.parquet", "calibration.parquet")
+"""What a test writes beside test.json."""
+
+
 class ResultError(ValueError):
     """A result file that breaks its schema; the message names the file, the key, the value and the remedy."""
 
@@ -154,13 +168,17 @@ def _typed(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataF
         raise ResultError(f"{path}: a column has the wrong type ({error}); expected {columns}") from error
 
 
-def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
-    """The frame with fixed types, columns and row order; raises ResultError naming the offending rows."""
-    frame = _typed(path, frame, EPISODE_COLUMNS)
+def _chosen(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     for column, allowed in _CHOICES.items():
         odd = sorted(set(frame[column].unique()) - allowed)
         if odd:
             raise ResultError(f"{path}: {column} = {odd[0]!r} is not one of {sorted(allowed)}")
+    return frame
+
+
+def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
+    """The frame with fixed types, columns and row order; raises ResultError naming the offending rows."""
+    frame = _chosen(path, _typed(path, frame, EPISODE_COLUMNS))
     for column in _MEASURES[task_kind]:
         low, high = RANGES[column]
         values = frame[column].to_numpy()
@@ -189,6 +207,35 @@ def write_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
     finite (regression: nll and coverage may be NaN), those of the other kind are NaN. A diverged run writes a frame of zero rows.
     """
     return write_parquet(path, check_episodes(Path(path), frame, task_kind))
+
+
+def check_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
+    """The frame with fixed types, columns and row order; raises ResultError naming a bin whose sums cannot be."""
+    frame = _chosen(path, _typed(path, frame, CALIBRATION_COLUMNS))
+    frame = frame.sort_values([*CONDITION_COLUMNS, "bin"], kind="stable", ignore_index=True)
+    if task_kind == "regression" and len(frame):
+        raise ResultError(f"{path}: a regression has no confidence, but {len(frame)} rows of it")
+    bins = frame["bin"].to_numpy()
+    if len(frame) % BINS or (bins != np.resize(np.arange(BINS), len(bins))).any():
+        raise ResultError(f"{path}: every condition needs the bins 0 to {BINS - 1}, each once")
+    n, confidence, correct = (frame[column].to_numpy() for column in ("n", "confidence", "correct"))
+    slack = 1e-5 * n  # confidences are summed in single precision
+    fits = (confidence >= n * bins / BINS - slack) & (confidence <= n * (bins + 1) / BINS + slack)
+    bad = np.flatnonzero(~(fits & (n >= 0) & (correct >= 0) & (correct <= n + slack)))
+    if len(bad):
+        raise ResultError(
+            f"{path}: {len(bad)} bins whose sums cannot be, such as {frame.iloc[bad[0]].to_dict()}; test the run again"
+        )
+    return frame
+
+
+def write_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
+    """Write how confident a run was and how right, one row per condition and bin (`CALIBRATION_COLUMNS`).
+
+    n: queries whose confidence lies in (bin / BINS, (bin + 1) / BINS]; confidence, correct: sums over them, a tie sharing
+    its credit. All bins of a condition are there, empty or not; regressions and diverged runs write zero rows.
+    """
+    return write_parquet(path, check_calibration(Path(path), frame, task_kind))
 
 
 def write_history(path: Path, frame: pd.DataFrame) -> Path:
@@ -236,7 +283,21 @@ class RunResult:
 
     @property
     def tested(self) -> bool:
-        return self.run is not None and self.test is not None and (self.folder / "episodes.parquet").exists()
+        return self.run is not None and self.test is not None and not self._lacking
+
+    @property
+    def outdated(self) -> str:
+        """Why a test that was made does not count; empty where it does, or where none was made."""
+        if self.run is None or self.test is None or not self._lacking:
+            return ""
+        return (
+            f"its test, perhaps by an older version, left no {' and no '.join(self._lacking)}: test it again "
+            "(snakemake does, or `python -m bench test`); the training is kept"
+        )
+
+    @property
+    def _lacking(self) -> list[str]:
+        return [name for name in TEST_FILES if not (self.folder / name).exists()]
 
     @property
     def metric(self) -> str:
@@ -251,13 +312,21 @@ class RunResult:
     def episodes(self) -> pd.DataFrame:
         """The per-episode results, checked again: a file may have been edited or truncated since."""
         path = self.folder / "episodes.parquet"
-        try:
-            frame = pd.read_parquet(path)
-        except (OSError, pa.ArrowException) as error:
-            raise ResultError(
-                f"{path}: not readable as parquet ({error}); delete it and test the run again"
-            ) from error
-        return check_episodes(path, frame, self.run["task_kind"])
+        return check_episodes(path, _read_parquet(path), self.run["task_kind"])
+
+    def calibration(self) -> pd.DataFrame:
+        """Confidence and correctness by condition and bin, checked again."""
+        path = self.folder / "calibration.parquet"
+        return check_calibration(path, _read_parquet(path), self.run["task_kind"])
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, pa.ArrowException) as error:
+        raise ResultError(
+            f"{path}: not readable as parquet ({error}); delete it and test the run again"
+        ) from error
 
 
 def _read_json(path: Path, schema: dict) -> dict | None:

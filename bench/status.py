@@ -68,7 +68,7 @@ def state_of(run: Run) -> State:
     except ValueError as error:
         return State(run, "unreadable", note=str(error))
     training = result.run["training"]
-    note = result.run["reason"] or ""
+    note = result.run["reason"] or result.outdated
     numbers = (training["steps"], training["best_val_accuracy"], training["seconds"])
     status = result.run["status"] if isinstance(run, Stage) else result.status  # stages are not tested
     return State(run, status, *numbers, note)

@@ -1,27 +1,31 @@
 """Tables of a study from its run folders: `python -m bench summarize config/quick.yaml`.
 
-Writes results/{study}/tables/{cells,comparisons,degradation,ranks,runs}.csv and history.parquet. The same run folders give the
-same bytes. Runs that are missing, untested or diverged are rows of runs.csv; cells count the seeds that are there.
+Writes cells, comparisons, degradation, ranks, runs, modes, calibration and calibration_scores as .csv and history.parquet to
+results/{study}/tables. The same run folders give the same bytes. Runs that are missing, untested or diverged are rows of
+runs.csv; cells count the seeds that are there.
 """
 
 import argparse
 import itertools
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
 
 import algos
-from bench import results
+from bench import calibration, results
 from bench.compare import (
     CELL_COLUMNS,
     COMPARISON_COLUMNS,
+    MODE_COLUMNS,
     SETTING_COLUMNS,
     Setting,
     Tested,
     cell_rows,
     comparison_rows,
-    gather,
+    gather_all,
+    mode_rows,
     ranks_table,
 )
 from bench.degradation import DEGRADATION_COLUMNS, degradation_rows
@@ -50,15 +54,21 @@ def main(args: argparse.Namespace) -> int:
 def summarize(study: Study) -> Path:
     """Write the tables of the study; returns their folder. Raises ResultError when runs cannot be compared."""
     found = [(run, results.read_run(run.folder)) for run in study.runs()]
-    cells, comparisons, degradation = [], [], []
+    cells, comparisons, degradation, modes, scores, bins = [], [], [], [], [], []
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
-        tested = _tested(group)
-        further = [_tested(group, metric) for metric in results.FURTHER_METRICS[group[0][0].kind]]
-        for algorithm in itertools.chain(tested, *further):
-            cells += cell_rows(setting, algorithm)
-        comparisons += comparison_rows(setting, tested)
-        degradation += degradation_rows(setting, tested)
+        kind, finished = group[0][0].kind, _finished(group)
+        summarised = [results.METRICS[kind], *results.FURTHER_METRICS[kind]]
+        tested = [_gathered(*item, [*summarised, *calibration.METRICS[kind]]) for item in finished.items()]
+        for metric, one in itertools.product(summarised, tested):
+            cells += cell_rows(setting, one[metric])
+        own = [one[results.METRICS[kind]] for one in tested]
+        comparisons += comparison_rows(setting, own)
+        degradation += degradation_rows(setting, own)
+        modes += mode_rows(setting, own)
+        for one, runs in zip(tested, finished.values(), strict=True):
+            scores += calibration.score_rows(setting, one)
+            bins += calibration.bin_rows(setting, one, runs)
     cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
     folder = results_root() / study.name / "tables"
     _write_csv(folder / "runs.csv", runs_table(found))
@@ -66,8 +76,18 @@ def summarize(study: Study) -> Path:
     _write_csv(folder / "comparisons.csv", _frame(comparisons, COMPARISON_COLUMNS, SETTING_COLUMNS))
     _write_csv(folder / "degradation.csv", _frame(degradation, DEGRADATION_COLUMNS, SETTING_COLUMNS))
     _write_csv(folder / "ranks.csv", ranks_table(cells))
+    _write_csv(folder / "modes.csv", _frame(modes, MODE_COLUMNS, SETTING_COLUMNS))
+    _write_csv(folder / "calibration.csv", _frame(bins, calibration.BIN_COLUMNS, SETTING_COLUMNS))
+    _write_csv(folder / "calibration_scores.csv", _frame(scores, calibration.SCORE_COLUMNS, SETTING_COLUMNS))
     results.write_parquet(folder / "history.parquet", history_table(found))
+    _tell_outdated([result for _, result in found if result.outdated])
     return folder
+
+
+def _tell_outdated(found: list[RunResult]) -> None:
+    if found:
+        first = f"the first is {found[0].folder}: {found[0].outdated}"
+        print(f"left out {len(found)} runs whose test is outdated; {first}", file=sys.stderr)
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
@@ -116,9 +136,8 @@ def _finished(group: list[tuple[Run, RunResult]]) -> dict[str, list[RunResult]]:
     return dict(by_algorithm)
 
 
-def _tested(group: list[tuple[Run, RunResult]], metric: str | None = None) -> list[Tested]:
-    """What the finished runs of one setting say of a metric (see `gather`), by algorithm in the study's order."""
-    return [gather(algorithm, found, metric) for algorithm, found in _finished(group).items()]
+def _gathered(algorithm: str, found: list[RunResult], metrics: list[str]) -> dict[str, Tested]:
+    return {one.metric: one for one in gather_all(algorithm, found, metrics)}
 
 
 def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
@@ -133,7 +152,8 @@ def _run_row(run: Run, result: RunResult) -> dict:
         **record.get("training", {}),
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
-        **{key: record.get(key) for key in ("title", "family", "reason")},
+        **{key: record.get(key) for key in ("title", "family")},
+        "reason": record.get("reason") or result.outdated or None,
         **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "test_memory_mb": test.get("peak_memory_mb"),
         **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},

@@ -24,7 +24,7 @@ from bench.conditions import (
     point_fits,
     reported_mode,
 )
-from bench.evaluate import Scores
+from bench.evaluate import METRICS, Scores
 from bench.experiments import other_tasks, untrained
 from bench.flops import gflops
 from bench.sources import ImageSource, SinusoidSource, open_source
@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def test(study: Study, run: Run) -> None:
-    """Score the run's model under every condition; write episodes.parquet and test.json to its folder."""
+    """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json."""
     started, clock = devices.now(), time.perf_counter()
     record = results.read_run(run.folder).run
     if record is None:
@@ -59,17 +59,20 @@ def test(study: Study, run: Run) -> None:
     source = open_source(run.dataset, spec["split"], device)
     frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
     learner = build_learner(study, run, source).to(device).eval()
-    rows, fits, digests = [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
+    rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if record["status"] != "diverged":
         for condition, digest, scores in measured(learner, run, source, frozen, spec):
             rows.append(_frame(condition, scores))
+            bins += [_bins(condition, scores["bins"])] if "bins" in scores else []
             digests.setdefault(_task(condition), digest)
         if isinstance(source, SinusoidSource):
             fits = point_fits(source, learner, frozen, spec)
         costs = adaptation_costs(learner, source, frozen, spec)
-    frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
-    results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
+    results.write_episodes(run.folder / "episodes.parquet", _joined(rows, results.EPISODE_COLUMNS), run.kind)
+    results.write_calibration(
+        run.folder / "calibration.parquet", _joined(bins, results.CALIBRATION_COLUMNS), run.kind
+    )
     results.write_test(
         run.folder / "test.json",
         {
@@ -100,8 +103,19 @@ def measured(learner: MetaLearner, run: Run, source: Any, frozen: Any, spec: dic
 
 
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
-    episodes = len(next(iter(scores.values())))
-    return pd.DataFrame({**asdict(condition), "episode": np.arange(episodes), **scores})
+    values = {metric: scores[metric] for metric in METRICS}
+    return pd.DataFrame({**asdict(condition), "episode": np.arange(len(values["nll"])), **values})
+
+
+def _bins(condition: Condition, bins: np.ndarray) -> pd.DataFrame:
+    """Sums over the episodes: `[T, 3, BINS]` -> one row per bin."""
+    n, confidence, correct = bins.sum(0, dtype=np.float64)
+    sums = {"bin": np.arange(results.BINS), "n": n, "confidence": confidence, "correct": correct}
+    return pd.DataFrame({**asdict(condition), **sums})
+
+
+def _joined(frames: list[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
+    return pd.concat(frames) if frames else pd.DataFrame(columns=list(columns))
 
 
 def _task(condition: Condition) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from bench import results
+from bench.evaluate import calibration_shares
 from tasks.seeds import numpy_generator
 
 # title, family, paper mode, tested in both modes, skill (logit of the clean 5-way 1-shot accuracy), loss per severity
@@ -109,7 +110,9 @@ def _write_run(folder: Path, study: dict, key: tuple, status: str, tested: bool)
     if tested:
         frame = _episodes(study, key, kind)
         frame = frame.iloc[:0] if status == "diverged" else frame
+        frame, bins = _binned(frame, key[1] * study["test"]["query"])
         results.write_episodes(folder / "episodes.parquet", frame, kind)
+        results.write_calibration(folder / "calibration.parquet", bins, kind)
         results.write_test(folder / "test.json", _test_record(study, key, frame))
 
 
@@ -229,6 +232,25 @@ def _episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
         frame = _condition(study, key, kind, ("none", 0, "clean", mode), 60)
         frames.append(frame.assign(**task))
     return pd.concat(frames, ignore_index=True)
+
+
+def _binned(frame: pd.DataFrame, queries: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The episodes with their share in the calibration error, and the bins; queries of an episode are equally confident."""
+    frame, bins = frame.assign(ece=np.nan), pd.DataFrame(columns=list(results.CALIBRATION_COLUMNS))
+    if frame["confidence"].isna().all():
+        return frame, bins
+    frames = []
+    for condition, part in frame.groupby(results.CONDITION_COLUMNS):
+        sums = queries * np.stack([np.ones(len(part)), part["confidence"], part["accuracy"]], axis=1)
+        index = np.ceil(part["confidence"].to_numpy() * results.BINS).astype(int) - 1
+        inside = index[:, None, None] == np.arange(results.BINS)
+        table = sums[:, :, None] * inside
+        frame.loc[part.index, "ece"] = calibration_shares(table)
+        n, confidence, correct = table.sum(0)
+        named = dict(zip(results.CONDITION_COLUMNS, condition, strict=True))
+        measures = {"bin": np.arange(results.BINS), "n": n, "confidence": confidence, "correct": correct}
+        frames.append(pd.DataFrame({**named, **measures}))
+    return frame, pd.concat(frames)
 
 
 def _other_tasks(experiments: dict, key: tuple) -> list[dict]:

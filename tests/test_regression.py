@@ -16,6 +16,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, ExpSineSquared
 import algos
 from algos.base import MetaLearner, TaskSpec
 from algos.baseline.gp import GaussianProcess, moments
+from bench import results
 from bench.__main__ import main
 from bench.claims import write_claims
 from bench.conditions import point_conditions, point_fits
@@ -251,6 +252,13 @@ def page(tmp_path_factory):
         summarize(load_study(path))
         write_claims(load_study(path))
         return build_report(load_study(path))
+
+
+def test_a_regression_has_no_confidence(page):
+    for algorithm in ("gp", "maml"):
+        run = results.read_run(page.parents[2] / f"results/waves/sinusoid/1way_5shot/{algorithm}/seed0")
+        assert run.tested and len(run.calibration()) == 0 and run.episodes()["ece"].isna().all()
+    assert "No learner of this study gives probabilities" in page.read_text()
 
 
 def test_likelihood_and_coverage_are_cells_and_do_not_rank(page):

@@ -139,6 +139,41 @@ def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
     assert "Prototypical networks" in ways and "MAML" not in ways
 
 
+def test_calibration_has_a_table_and_diagrams(page, tables):
+    rows = list(csv.DictReader((page.parent / "tables" / "calibration.csv").open()))
+    scores = pd.read_csv(tables / "calibration_scores.csv").query(
+        "dataset == 'omniglot' and algorithm == 'maml' and metric == 'ece'"
+    )
+    by_mode = {
+        r["Mode"]: r for r in rows if (r["Setting"], r["Algorithm"]) == ("Omniglot 5-way 1-shot", "MAML")
+    }
+    columns = {
+        "clean": "In distribution: Calibration error, %",
+        "task": "Hardest shifts, whole task shifted: Calibration error, %",
+    }
+    for conditions, column in columns.items():
+        for row in scores[scores["conditions"].eq(conditions)].itertuples():
+            half = (row.high - row.low) / 2
+            assert by_mode[row.mode][column] == f"{100 * row.mean:.1f} ± {100 * half:.1f}"
+    error = scores.query("mode == 'transductive' and conditions == 'task'")["mean"].item()
+    text = re.sub(r"\s+", " ", page.read_text())
+    said = "Omniglot 5-way 1-shot, hardest shifts, whole task shifted, optimization-based: MAML calibration error "
+    assert f"{said}{100 * error:.1f}, confidence" in text
+    assert not [r for r in rows if r["Setting"].startswith("Sinusoid")]
+
+
+def test_modes_stand_side_by_side(page, tables):
+    rows = list(csv.DictReader((page.parent / "tables" / "modes.csv").open()))
+    expected = pd.read_csv(tables / "modes.csv").sort_values("difference", ascending=False)
+    glyphs = [r for r in rows if r["Setting"] == "Glyphs 5-way 1-shot"]
+    assert [r["Algorithm"] for r in glyphs] == expected.query("dataset == 'glyphs'")["title"].tolist()
+    first = expected.query("dataset == 'glyphs'").iloc[0]
+    assert glyphs[0]["Difference"] == f"{100 * first['difference']:+.1f}"
+    alt = re.search(r"Glyphs 5-way 1-shot, inductive and transductive: ([^\"]*)", page.read_text())[1]
+    assert alt.startswith(f"{first['title']} {100 * first['inductive']:.1f} and")
+    assert {r["Algorithm"] for r in rows} == {"Prototypical networks", "MAML", "First-order MAML"}
+
+
 def test_floors_close_the_table(page):
     pixel, chance = headline(page)[-2:]
     assert pixel["Algorithm"] == "Pixel nearest neighbour"
@@ -188,6 +223,9 @@ def test_figures_and_tables_are_files_too(page):
         "shifts-glyphs-5way-1shot-query",
         "learning-omniglot-5way-1shot",
         "sheet-glyphs",
+        "modes",
+        "reliability-glyphs-5way-1shot-clean",
+        "reliability-omniglot-5way-1shot-task",
     } <= stems
     assert figures == {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "pdf")}
     assert {path.suffix for path in (page.parent / "tables").iterdir()} == {".csv", ".md", ".tex"}

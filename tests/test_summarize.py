@@ -12,7 +12,10 @@ from bench.study import load_study
 from bench.summarize import RUN_COLUMNS, summarize
 from tests.synthetic import make_study
 
-TABLES = ("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv", "history.parquet")
+TABLES = (
+    *("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv", "modes.csv"),
+    *("calibration.csv", "calibration_scores.csv", "history.parquet"),
+)
 DIVERGED, MISSING, UNTESTED = (
     "glyphs/5way_1shot/maml/seed1",
     "glyphs/5way_5shot/lstm/seed1",

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -50,7 +51,7 @@ def start(study: Path, algorithm: str) -> subprocess.Popen:
 
 
 def declared_bytes(run: Path) -> dict[str, bytes]:
-    return {name: (run / name).read_bytes() for name in ("model.safetensors", "episodes.parquet")}
+    return {name: (run / name).read_bytes() for name in ("model.safetensors", *results.TEST_FILES)}
 
 
 def test_train_and_test_write_what_they_declare(home):
@@ -66,6 +67,16 @@ def test_train_and_test_write_what_they_declare(home):
     assert set(frame.loc[frame["shift"] != "none", "mode"]) == {"inductive"}, "the mode of its paper"
     assert frame["accuracy"].between(0, 1).all()
     assert set(frame["scope"]) == {"clean", "task", "query"}
+    bins = run.calibration().groupby(results.CONDITION_COLUMNS)[["n", "confidence", "correct"]].sum()
+    means = frame.groupby(results.CONDITION_COLUMNS)[["confidence", "accuracy"]].mean()
+    assert bins["n"].tolist() == [
+        n * planted.WAY * 3 for n in frame.groupby(results.CONDITION_COLUMNS).size()
+    ]
+    np.testing.assert_allclose(bins["confidence"] / bins["n"], means["confidence"], rtol=1e-5)
+    np.testing.assert_allclose(bins["correct"] / bins["n"], means["accuracy"], rtol=1e-5)
+    gaps = run.calibration().eval("gap = abs(confidence - correct)").groupby(results.CONDITION_COLUMNS)["gap"]
+    errors = frame.groupby(results.CONDITION_COLUMNS)["ece"].mean()
+    np.testing.assert_allclose(errors, gaps.sum() / bins["n"], atol=1e-6)
     assert not (folder(home) / checkpoint.NAME).exists()
 
 

@@ -91,6 +91,21 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert NOTHING in finished.snakemake("--configfile", "tiny.yaml")
 
 
+def test_tests_that_lack_a_file_are_repeated_and_trainings_are_not(finished):
+    """Results of an older version: neither its tests nor its tables hold what is new, and the report is to be made."""
+    tables = [f"results/tiny/tables/{name}.csv" for name in ("calibration", "calibration_scores")]
+    tests = [f"results/tiny/{CELL}/{learner}/seed0/calibration.parquet" for learner in LEARNERS]
+    files = [finished.folder / name for name in ("reports/tiny/report.html", *tables, *tests)]
+    for file in files:
+        file.rename(file.with_suffix(".kept"))
+    try:
+        plan = finished.plan("--configfile", "tiny.yaml")
+    finally:
+        for file in files:
+            file.with_suffix(".kept").rename(file)
+    assert plan == runs(verbs=["test"]) | SUMMED_UP
+
+
 def test_touching_repeats_nothing_editing_repeats_the_edited_algorithm_only(finished):
     file = finished.folder / "algos" / "metric" / "protonet.py"
     original = file.read_text()

@@ -1,12 +1,8 @@
 TABLES = [
     f"{RESULTS}/tables/{name}"
     for name in (
-        "cells.csv",
-        "comparisons.csv",
-        "degradation.csv",
-        "ranks.csv",
-        "runs.csv",
-        "history.parquet",
+        *("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv"),
+        *("modes.csv", "calibration.csv", "calibration_scores.csv", "history.parquet"),
     )
 ]
 

@@ -7,6 +7,7 @@ rule test:
         code=lambda wildcards: job_code("test", wildcards.run),
     output:
         episodes=f"{RESULTS}/{{run}}/episodes.parquet",
+        calibration=f"{RESULTS}/{{run}}/calibration.parquet",
         record=f"{RESULTS}/{{run}}/test.json",
     log:
         f"{LOGS}/test/{{run}}.log",
