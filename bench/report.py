@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 import yaml
 
-from bench import appendix, contents, curves, evidence, figures, others, regression
+from bench import appendix, contents, curves, depth, evidence, figures, others, regression
 from bench.pictures import data_uri, pictures
 from bench.results import write_text
 from bench.study import Study, load_study, reports_root, results_root
@@ -107,6 +107,7 @@ def build_report(study: Study) -> Path:
     summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
     drawn["fits"] = regression.fit_figures(study, summary.looks)
+    drawn["depth"] = depth.depth_figures(study, summary.cells)
     shown = pictures(study)
     for figure in [*itertools.chain(*drawn.values()), *shown]:
         figure.save(target / "figures")

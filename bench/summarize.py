@@ -57,6 +57,8 @@ def summarize(study: Study) -> Path:
             cells += cell_rows(setting, algorithm)
         comparisons += comparison_rows(setting, tested)
     cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
+    references = {algos.name_of(name): learner.reference for name, learner in study.learners.items()}
+    cells = cells.assign(reference=cells["algorithm"].map(references))
     folder = results_root() / study.name / "tables"
     _write_csv(folder / "runs.csv", runs_table(found))
     _write_csv(folder / "cells.csv", cells)

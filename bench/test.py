@@ -19,7 +19,7 @@ from bench import devices, results
 from bench.conditions import Condition, Result, image_conditions, point_conditions, point_fits
 from bench.evaluate import Scores
 from bench.experiments import other_tasks, untrained
-from bench.sources import ImageSource, SinusoidSource, open_source
+from bench.sources import FunctionSource, ImageSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
 
@@ -55,7 +55,7 @@ def test(study: Study, run: Run) -> None:
         for condition, digest, scores in measured(learner, run, source, frozen, spec):
             rows.append(_frame(condition, scores))
             digests.setdefault(_task(condition), digest)
-        if isinstance(source, SinusoidSource):
+        if isinstance(source, FunctionSource):
             fits = point_fits(source, learner, frozen, spec)
     frame = pd.concat(rows) if rows else pd.DataFrame(columns=list(results.EPISODE_COLUMNS))
     results.write_episodes(run.folder / "episodes.parquet", frame, run.kind)
@@ -108,7 +108,7 @@ def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 2
             torch.cuda.synchronize()
         start = time.perf_counter()
         with torch.no_grad():
-            phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
+            phi = learner.adapt_to(episode)
             learner.predict(phi, episode.query_x).cpu()
         times.append(1e3 * (time.perf_counter() - start))
     return float(np.median(times[2:] or times))
