@@ -85,7 +85,7 @@ class FunctionSource:
     def __init__(self, name: str, split: str | None, device: torch.device):
         kind = FUNCTIONS[name]
         if split and split not in kind.SPLITS:
-            known = ", ".join(["leave the key out", *kind.SPLITS])
+            known = ", or ".join(["leave the key out", *kind.SPLITS])
             raise ValueError(f"data set {name} is generated and has no split {split!r}: {known}")
         self.name, self.device = name, device
         self.split_name = split or "generated"

@@ -48,17 +48,17 @@ def main(args: argparse.Namespace) -> int:
 def summarize(study: Study) -> Path:
     """Write the tables of the study; returns their folder. Raises ResultError when runs cannot be compared."""
     found = [(run, results.read_run(run.folder)) for run in study.runs()]
+    references = {algos.name_of(name): learner.reference for name, learner in study.learners.items()}
     cells, comparisons = [], []
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
         tested = _tested(group)
         further = [_tested(group, metric) for metric in results.FURTHER_METRICS[group[0][0].kind]]
         for algorithm in itertools.chain(tested, *further):
-            cells += cell_rows(setting, algorithm)
+            stands = {"reference": references[algorithm.algorithm]}
+            cells += [row | stands for row in cell_rows(setting, algorithm)]
         comparisons += comparison_rows(setting, tested)
     cells = _frame(cells, CELL_COLUMNS, SETTING_COLUMNS)
-    references = {algos.name_of(name): learner.reference for name, learner in study.learners.items()}
-    cells = cells.assign(reference=cells["algorithm"].map(references))
     folder = results_root() / study.name / "tables"
     _write_csv(folder / "runs.csv", runs_table(found))
     _write_csv(folder / "cells.csv", cells)

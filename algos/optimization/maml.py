@@ -112,8 +112,8 @@ class MAML(MetaLearner):
         super().__init__(spec, params)
         self.any_way = params.head_init != "free"
         outputs = 1 if self.any_way else spec.way
-        p = params
-        self.net = Network(build_backbone(p.backbone, p.hidden, spec, p.depth, p.bias_transform), outputs)
+        form = (params.hidden, spec, params.depth, params.bias_transform)
+        self.net = Network(build_backbone(params.backbone, *form), outputs)
         if params.head_init == "zero":
             nn.init.zeros_(self.net.head.weight)
             self.net.head.requires_grad_(False)
