@@ -16,7 +16,7 @@ class TaskSpec:
     """What an algorithm may know about its tasks before it sees one.
 
     input_shape: of one input (`(C, H, W)` or `(d,)`); way: classes per test task (regression: output dimension).
-    mean, std: per input channel, in [0, 1] units.
+    mean, std: per input channel, in [0, 1] units. parameters: how many numbers define a task, if it is generated.
     """
 
     dataset: str
@@ -26,6 +26,7 @@ class TaskSpec:
     shot: int
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    parameters: int = 0
 
 
 def hyper(default: Any, doc: str, choices: tuple | None = None) -> Any:
@@ -98,6 +99,8 @@ class MetaLearner(nn.Module):
     Params: ClassVar[type[HyperParameters]] = Params
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Published settings by task, e.g. `{"omniglot": {...}, "omniglot 20way": {...}}`; the more specific one wins."""
+    reference: ClassVar[bool] = False
+    """Held against the learners, no competitor: it knows more of the tasks than they can, or does not learn at all."""
     trainable: ClassVar[bool] = True
     stage: ClassVar[str | None] = None
     """A file under algos/stage/, trained once for all learners that name it: its encoder becomes theirs."""
@@ -142,6 +145,10 @@ class MetaLearner(nn.Module):
         """theta -> phi for B tasks at once: support_x `[B, S, *x]`, support_y `[B, S]`."""
         raise NotImplementedError
 
+    def adapt_to(self, episodes: Episodes) -> Any:
+        """phi of a batch of tasks, from their support sets. Only a reference may look at `episodes.truth` instead."""
+        return self.adapt(episodes.support_x, episodes.support_y, episodes.way)
+
     def predict(self, phi: Any, query_x: Tensor) -> Tensor:
         """Logits `[B, Q, way]` (regression: mean `[B, Q, d]`) for query_x `[B, Q, *x]`."""
         raise NotImplementedError
@@ -161,8 +168,7 @@ class MetaLearner(nn.Module):
 
     def outer_loss(self, episodes: Episodes) -> Tensor:
         """Loss of the adapted learner on the queries: what meta-training minimises."""
-        phi = self.adapt(episodes.support_x, episodes.support_y, episodes.way)
-        return self.loss(self.predict(phi, episodes.query_x), episodes.query_y)
+        return self.loss(self.predict(self.adapt_to(episodes), episodes.query_x), episodes.query_y)
 
     def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
         """One step of meta-training; returns the loss, still on the device. The hook for other ways of training."""

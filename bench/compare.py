@@ -16,7 +16,7 @@ SETTING_COLUMNS = ["dataset", "way", "shot"]
 _MODE = CONDITION_COLUMNS.index("mode")
 SHARED_COLUMNS = [column for column in CONDITION_COLUMNS if column != "mode"]
 CELL_COLUMNS = [
-    *[*SETTING_COLUMNS, "algorithm", "title", "family", "mode", "paper_mode", *SHARED_COLUMNS],
+    *[*SETTING_COLUMNS, "algorithm", "title", "family", "reference", "mode", "paper_mode", *SHARED_COLUMNS],
     *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance"],
 ]
 COMPARISON_COLUMNS = [

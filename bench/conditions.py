@@ -10,10 +10,10 @@ import torch
 from algos.base import MetaLearner
 from bench.evaluate import Embedder, Scores, evaluate_images, fitted_curve
 from bench.results import STANDARD
-from bench.sources import ImageSource, SinusoidSource
+from bench.sources import FunctionSource, ImageSource
 from tasks import dataset, shifts
 from tasks.episodes import FrozenEpisodes
-from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes
+from tasks.functions import FunctionEpisodes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def shifted_split(
 
 
 def point_conditions(
-    source: SinusoidSource, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
+    source: FunctionSource, learner: MetaLearner, frozen: FunctionEpisodes, spec: dict[str, Any]
 ) -> Iterator[Result]:
     """In range, with each parameter out of range (severity 1: the published range), by other numbers of steps."""
     own = Condition(1, frozen.shot)
@@ -111,13 +111,13 @@ def point_conditions(
 
 
 def _out_of_range(
-    source: SinusoidSource, frozen: SinusoidEpisodes, spec: dict[str, Any]
-) -> Iterator[tuple[str, tuple[float, float], SinusoidEpisodes]]:
-    """The study's shifts of sinusoids: name, range, and the episodes drawn from it."""
+    source: FunctionSource, frozen: FunctionEpisodes, spec: dict[str, Any]
+) -> Iterator[tuple[str, tuple[float, float], FunctionEpisodes]]:
+    """The study's shifts of generated tasks: name, range, and the episodes drawn from it."""
     tasks, shot, query = spec["shifts"]["episodes"], frozen.shot, frozen.x.shape[1] - frozen.shot
     for shift, severities in spec["shifts"]["severities"].items():
-        if shift in OUT_OF_RANGE and severities:
-            bounds = OUT_OF_RANGE[shift]
+        if shift in source.functions.OUT_OF_RANGE and severities:
+            bounds = source.functions.OUT_OF_RANGE[shift]
             yield (
                 shift,
                 bounds,
@@ -126,7 +126,7 @@ def _out_of_range(
 
 
 def point_fits(
-    source: SinusoidSource, learner: MetaLearner, frozen: SinusoidEpisodes, spec: dict[str, Any]
+    source: FunctionSource, learner: MetaLearner, frozen: FunctionEpisodes, spec: dict[str, Any]
 ) -> dict[str, dict]:
     """The first episode in range (`none`) and out of it, by shift, with the learner's curve: what the report draws."""
     episodes = {"none": frozen} | {shift: moved for shift, _, moved in _out_of_range(source, frozen, spec)}

@@ -11,8 +11,6 @@ from bench.tables import Cell, Column, Row, Table
 LEVEL = 0.05
 MEASURES = {"accuracy": "Accuracy, %", "mse": "Squared error"}
 FINE = {"ok", "untrained"}
-REFERENCES = ("pixel_nn", "gp")
-"""What learners are held against from below and, knowing where the tasks come from, from above; no competitors."""
 
 EMPTY = Cell("–")
 
@@ -23,7 +21,7 @@ def anchor(setting: Setting, algorithm: str) -> str:
 
 
 def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
-    """One row per algorithm and mode, one group of columns per setting, floors (pixel_nn, chance) at the bottom."""
+    """One row per algorithm and mode, one group of columns per setting, references and chance at the bottom."""
     everything = _clean(cells)
     table = Table(
         "headline",
@@ -34,9 +32,10 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
             Column("Mode", numeric=False),
         ],
     )
-    keys = everything[["algorithm", "title", "family", "row"]].drop_duplicates()
-    keys = keys.assign(order=keys["family"].map(family_order), floor=keys["algorithm"].isin(REFERENCES))
-    keys = keys.sort_values(["floor", "order", "title", "row"])
+    keys = everything[["algorithm", "title", "family", "row", "reference"]].drop_duplicates()
+    keys = keys.assign(order=keys["family"].map(family_order)).sort_values(
+        ["reference", "order", "title", "row"]
+    )
     rows = [_identity(everything, key) for key in keys.itertuples()]
     chance = [Cell("Chance", "Chance"), Cell("floor", "floor"), EMPTY]
     for setting in settings(everything):
@@ -79,12 +78,12 @@ def _identity(rows: pd.DataFrame, key) -> Row:
         Cell(key.family, key.family),
         Cell(mode, mode, note=note),
     ]
-    return Row(cells, key.family, "compared" if here["compared"].any() else "other", floor=key.floor)
+    return Row(cells, key.family, "compared" if here["compared"].any() else "other", floor=key.reference)
 
 
 def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The best paper-mode row and those the paired test cannot tell from it."""
-    paper = part[part["compared"] & ~part["algorithm"].isin(REFERENCES)]
+    paper = part[part["compared"] & ~part["reference"]]
     ranked = paper.sort_values("mean", ascending=paper["metric"].iloc[0] == "mse") if len(paper) else paper
     if len(ranked) < 2:
         return {}

@@ -82,10 +82,10 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
     for setting in settings(history):
         rows = at(history, setting)
         used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
-        scale = 1 if setting.dataset in REGRESSION else 100
+        scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
         best = [
             f"{used[a].title} {scale * v:.3g}"
-            for a, v in rows.groupby("algorithm")["val_accuracy"].max().items()
+            for a, v in rows.groupby("algorithm")["val_accuracy"].agg(top).items()
         ]
         panels = []
         for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):

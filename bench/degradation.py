@@ -39,7 +39,7 @@ def degradation_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
     """A row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts (`DEGRADATION_COLUMNS`).
 
     Classification only: regression is shifted by redrawing its tasks, at one severity. A family's value is the mean over
-    its algorithms, seed by seed; these are given, not drawn, so its interval does not speak of other algorithms.
+    its algorithms (variants left out), seed by seed; these are given, not drawn, so its interval does not speak of other algorithms.
     """
     by_family, rows = defaultdict(list), []
     for one in tested:
@@ -47,7 +47,8 @@ def degradation_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
             tables, highest = _tables(setting, one)
             facts = {"algorithm": one.algorithm, "title": one.record["title"], "family": one.record["family"]}
             rows += _rows(setting, tables, highest, {**facts, "mode": one.paper_mode, "n_algorithms": 1})
-            by_family[one.record["family"]].append((tables, highest))
+            if not one.record.get("variant_of"):
+                by_family[one.record["family"]].append((tables, highest))
     for family in [family for family in FAMILIES if family in by_family]:
         for tables, highest, count in _family_means(by_family[family]):
             facts = {"algorithm": family, "title": f"Mean of {count} {family}", "family": family}

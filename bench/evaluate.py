@@ -15,14 +15,9 @@ from algos.base import EmbeddingLearner, MetaLearner
 from bench.results import BINS
 from tasks.dataset import ImageSplit
 from tasks.episodes import Episodes, FrozenEpisodes
-from tasks.sinusoid import SinusoidEpisodes
+from tasks.functions import FunctionEpisodes
 
 METRICS = ("accuracy", "nll", "brier", "confidence", "ece", "mse", "coverage")
-LARGEST_MSE = 100.0
-"""What an episode counts at most: twice the mean square of the largest sinusoid, so already no prediction at all.
-
-Gradient descent of a fixed rate diverges on about one task in a thousand; the mean would then say nothing else.
-"""
 INTERVAL = 1.96
 """Standard deviations to either side of the mean that hold 95 % of a Gaussian."""
 IMAGES_PER_BATCH = 2_000
@@ -60,34 +55,34 @@ def evaluate_images(
     return scores | {"ece": calibration_shares(scores["bins"])}
 
 
-def evaluate_points(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> Scores:
+def evaluate_points(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> Scores:
     """Mean squared error of each regression episode; nll and coverage for learners that predict a distribution."""
+    largest = episodes.functions.LARGEST_MSE
     with _testing(learner, "inductive"):
         parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
-        return _joined(_regression_scores(*_points(learner, part), part.query_y) for part in parts)
+        return _joined(_regression_scores(*_points(learner, part), part.query_y, largest) for part in parts)
 
 
 def _points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
     """Predicted mean and, where the learner has one, variance of each query."""
-    phi = learner.adapt(part.support_x, part.support_y, part.way)
+    phi = learner.adapt_to(part)
     predicted = learner.distribution(phi, part.query_x)
     return predicted if predicted is not None else (learner.predict(phi, part.query_x), None)
 
 
-def fitted_curve(learner: MetaLearner, episodes: SinusoidEpisodes, device: torch.device) -> dict[str, list]:
+def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> dict[str, list]:
     """What a learner makes of the first episode, for a drawing: support points, grid, truth, mean and deviation."""
     part = episodes.batch(0, 1, device)
-    x = torch.linspace(*episodes.DOMAIN, GRID)
+    x = torch.linspace(*episodes.functions.x, GRID)
     with _testing(learner, "inductive"):
         grid = x.view(1, -1, 1).to(device)
         mean, variance = _points(learner, replace(part, query_x=grid))
     deviation = None if variance is None else _listed(variance.expand_as(mean).sqrt())
-    truth = episodes.amplitude[0] * np.sin(episodes.frequency[0] * x.numpy() - episodes.phase[0])
     support = [_listed(values) for values in (part.support_x, part.support_y)]
     return {
         "support": support,
         "x": _listed(x),
-        "truth": _listed(truth),
+        "truth": _listed(episodes.curve(0, x.numpy())),
         "mean": _listed(mean),
         "deviation": deviation,
     }
@@ -221,10 +216,16 @@ def calibration_shares(bins: np.ndarray) -> np.ndarray:
     return (gap @ np.sign(gap.sum(0)) / count.sum(1)).astype(np.float32)
 
 
-def _regression_scores(mean: Tensor, variance: Tensor | None, target: Tensor) -> dict[str, Tensor]:
-    """Predictions and targets `[B, Q, d]` -> mse `[B]`; of a Gaussian also nll and the share of targets in its interval."""
+def _regression_scores(
+    mean: Tensor, variance: Tensor | None, target: Tensor, largest: float
+) -> dict[str, Tensor]:
+    """Predictions and targets `[B, Q, d]` -> mse `[B]`; of a Gaussian also nll and the share of targets in its interval.
+
+    largest: what an episode counts at most. Gradient descent of a fixed rate diverges on about one task in a thousand;
+    the mean would then say nothing else.
+    """
     error = (mean - target).square()
-    mse = error.mean((1, 2)).nan_to_num(LARGEST_MSE).clamp_max(LARGEST_MSE)
+    mse = error.mean((1, 2)).nan_to_num(largest).clamp_max(largest)
     scores = dict.fromkeys(METRICS, torch.full_like(mse, torch.nan)) | {"mse": mse}
     if variance is not None:
         nll = (torch.log(2 * math.pi * variance) + error / variance).sum(-1) / 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.contents import FINE, LEVEL, REFERENCES, anchor
+from bench.contents import FINE, LEVEL, anchor
 from bench.figures import hardest, own_task
 from bench.results import RunResult, read_run
 from bench.style import at, listed, number, settings
@@ -108,7 +108,7 @@ def findings(cells: pd.DataFrame, comparisons: pd.DataFrame, scope: str | None) 
         rows = at(cells, setting)
         clean = rows[rows["shift"].eq("none")]
         rising = clean["metric"].iloc[0] == "mse"
-        competing = ~clean["algorithm"].isin(REFERENCES)
+        competing = ~clean["reference"]
         clean = (clean[competing] if competing.any() else clean).sort_values("mean", ascending=rising)
         text = _best(clean, at(comparisons, setting))
         worst = hardest(rows, scope).sort_values(ascending=rising) if scope else []

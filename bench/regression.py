@@ -15,7 +15,12 @@ from bench.tables import Cell, Column, Row, Table
 
 STEPS_TOLD = (1, 5, 10)
 """Numbers of steps in the table, those of the MAML paper; the curves over all are in bench/others.py."""
-_RANGES = {"none": "in range", "amplitude": "larger amplitude", "phase": "other phase"}
+_RANGES = {
+    "none": "in range",
+    "amplitude": "larger amplitude",
+    "phase": "other phase",
+    "coefficients": "larger coefficients",
+}
 _MEASURES = {
     "mse": "squared error",
     "nll": "negative log-likelihood",

@@ -14,6 +14,7 @@ from bench import (
     contents,
     costs,
     curves,
+    depth,
     evidence,
     figures,
     modes,
@@ -127,6 +128,7 @@ def build_report(study: Study) -> Path:
     summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
     drawn["fits"] = regression.fit_figures(study, summary.looks)
+    drawn["depth"] = depth.depth_figures(study, summary.cells)
     shown = pictures(study)
     for figure in [*itertools.chain(*drawn.values()), *shown]:
         figure.save(target / "figures")

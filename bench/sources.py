@@ -4,6 +4,7 @@ A source gives the training sampler, the frozen episodes, and the scores of a le
 """
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from algos.base import MetaLearner, TaskSpec
 from bench.evaluate import Scores, evaluate_images, evaluate_points
 from tasks import dataset
 from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes
+from tasks.functions import FunctionEpisodes, FunctionSampler
+from tasks.generated import FUNCTIONS
 from tasks.seeds import torch_generator
-from tasks.sinusoid import ALPACA, SinusoidEpisodes, SinusoidSampler
 
 
 class ImageSource:
@@ -83,43 +85,39 @@ class ImageSource:
         return FrozenEpisodes.draw(classes, per_class, tasks, way, shot, query, *axes, groups=self.alphabets)
 
 
-VARIANTS = {"noisy": ALPACA}
-"""Sinusoids whose targets carry noise, by the name of their split: intervals can only be right where there is some."""
-
-
-class SinusoidSource:
+class FunctionSource:
     """Generated regression tasks; `shot` points per task. Its shifts are ranges beyond those of meta-training."""
 
     digest = "generated"
 
     def __init__(self, name: str, split: str | None, device: torch.device):
-        if split and split not in VARIANTS:
-            known = ", ".join(VARIANTS)
-            raise ValueError(
-                f"data set sinusoid is generated and has no split {split!r}: leave the key out, or {known}"
-            )
+        kind = FUNCTIONS[name]
+        if split and split not in kind.SPLITS:
+            known = ", or ".join(["leave the key out", *kind.SPLITS])
+            raise ValueError(f"data set {name} is generated and has no split {split!r}: {known}")
         self.name, self.device = name, device
         self.split_name = split or "generated"
-        self.variant = VARIANTS[split] if split else {}
+        self.functions = kind(**kind.SPLITS[split]) if split else kind()
 
     def spec(self, way: int, shot: int) -> TaskSpec:
-        return TaskSpec(self.name, "regression", (1,), way, shot)
+        parameters = len(self.functions.PARAMETERS)
+        return TaskSpec(self.name, "regression", (1,), way, shot, parameters=parameters)
 
-    def sampler(self, *axes: str | int) -> SinusoidSampler:
-        return SinusoidSampler(torch_generator(self.device, self.name, *axes), **self.variant)
+    def sampler(self, *axes: str | int) -> FunctionSampler:
+        return FunctionSampler(torch_generator(self.device, self.name, *axes), self.functions)
 
     def frozen(
         self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **ranges: Any
-    ) -> SinusoidEpisodes:
-        return SinusoidEpisodes.draw(tasks, shot, query, part, study_seed, **self.variant, **ranges)
+    ) -> FunctionEpisodes:
+        return FunctionEpisodes.draw(replace(self.functions, **ranges), tasks, shot, query, part, study_seed)
 
-    def batch(self, part: str, episodes: SinusoidEpisodes, start: int, stop: int) -> Episodes:
+    def batch(self, part: str, episodes: FunctionEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(start, stop, self.device)
 
-    def score(self, learner: MetaLearner, part: str, episodes: SinusoidEpisodes, mode: str) -> Scores:
+    def score(self, learner: MetaLearner, part: str, episodes: FunctionEpisodes, mode: str) -> Scores:
         return evaluate_points(learner, episodes, self.device)
 
 
-def open_source(name: str, split: str | None, device: torch.device) -> ImageSource | SinusoidSource:
+def open_source(name: str, split: str | None, device: torch.device) -> ImageSource | FunctionSource:
     """The tasks of a data set by its name in a study; FileNotFoundError says how to prepare it."""
-    return (SinusoidSource if name == "sinusoid" else ImageSource)(name, split, device)
+    return (FunctionSource if name in FUNCTIONS else ImageSource)(name, split, device)

@@ -11,12 +11,12 @@ import yaml
 
 import algos
 from tasks import shifts
+from tasks.generated import FUNCTIONS, OUT_OF_RANGE
 from tasks.omniglot import LAKE_DATA
 from tasks.prepare import disk_name
-from tasks.sinusoid import OUT_OF_RANGE
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "study.schema.yaml"
-REGRESSION = ("sinusoid",)
+REGRESSION = tuple(FUNCTIONS)
 VALIDATION_TASK = (5, 1)
 """Way and shot of the episodes on which a stage chooses its checkpoint, whatever tasks its learners are tested on."""
 
@@ -81,6 +81,8 @@ class Study:
         self.origin = origin
         self.name: str = self.config["study"]
         self.title: str = self.config["title"] or self.name
+        if not self.learners:
+            raise ValueError(f"{origin}: algorithms: there are none, and no variants: name one at least")
         self._check_variants()
         self._check_overrides()
         self._check_shifts()

@@ -27,7 +27,7 @@ from bench.conditions import (
 from bench.evaluate import METRICS, Scores
 from bench.experiments import other_tasks, untrained
 from bench.flops import gflops
-from bench.sources import ImageSource, SinusoidSource, open_source
+from bench.sources import FunctionSource, ImageSource, open_source
 from bench.study import Run, Study, load_study, test_spec
 from bench.train import build_learner
 from tasks.episodes import Episodes
@@ -66,7 +66,7 @@ def test(study: Study, run: Run) -> None:
             rows.append(_frame(condition, scores))
             bins += [_bins(condition, scores["bins"])] if "bins" in scores else []
             digests.setdefault(_task(condition), digest)
-        if isinstance(source, SinusoidSource):
+        if isinstance(source, FunctionSource):
             fits = point_fits(source, learner, frozen, spec)
         costs = adaptation_costs(learner, source, frozen, spec)
     results.write_episodes(run.folder / "episodes.parquet", _joined(rows, results.EPISODE_COLUMNS), run.kind)
@@ -151,5 +151,5 @@ def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 2
 @torch.no_grad()
 def _adapt(learner: MetaLearner, episode: Episodes) -> torch.Tensor:
     """Adapt to one task and answer its queries; the answers are on the CPU when it returns."""
-    phi = learner.adapt(episode.support_x, episode.support_y, episode.way)
+    phi = learner.adapt_to(episode)
     return learner.predict(phi, episode.query_x).cpu()

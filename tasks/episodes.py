@@ -16,6 +16,7 @@ class Episodes:
     """A batch of B tasks: support_x `[B, S, *x]`, support_y `[B, S]`, query_x `[B, Q, *x]`, query_y `[B, Q]`.
 
     Classification: images float32 in [0, 1], labels int64 in [0, way). Regression: y is float `[B, S, d]`.
+    truth: the numbers `[B, p]` that define generated tasks, for learners that are references (`adapt_to`); else None.
     """
 
     support_x: Tensor
@@ -23,6 +24,7 @@ class Episodes:
     query_x: Tensor
     query_y: Tensor
     way: int
+    truth: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.support_x)

@@ -203,9 +203,9 @@ def _others(entry, params):
         return [1e-3]
     if isinstance(used, bool):
         return [not used]
-    if used is None:  # train_way, train_shot: as tested
-        return [{"train_way": planted.WAY + 1, "train_shot": planted.SHOT + 1}[entry.name]]
-    return [used * 2 or 0.1]
+    if used is None:  # train_way, train_shot: as tested; depth: of an mlp, which other networks refuse
+        return [{"train_way": planted.WAY + 1, "train_shot": planted.SHOT + 1, "depth": 3}[entry.name]]
+    return [used * 2 or type(used)(0.1) or 1]
 
 
 def _outcome(learner_class, overrides):

@@ -8,8 +8,9 @@ from torch import nn
 import algos
 from algos.base import TaskSpec
 from bench.flops import FORMULAS, gflops
+from tasks.functions import FunctionSampler
 from tasks.seeds import torch_generator
-from tasks.sinusoid import SinusoidSampler
+from tasks.sinusoid import Sinusoids
 from tests import planted
 
 TASKS, SHOT, QUERY, HIDDEN = 3, 5, 4, 8
@@ -79,7 +80,7 @@ def regression(name, **values):
 
 def meta_update(learner) -> int:
     optimizer = torch.optim.Adam(learner.parameters())
-    sampler = SinusoidSampler(torch_generator("cpu", "flops"))
+    sampler = FunctionSampler(torch_generator("cpu", "flops"), Sinusoids())
     return flops(lambda: learner.meta_update(sampler, optimizer))
 
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from algos.base import TaskSpec
 from algos.model.lstm import HEADS, LSTM, GeneratedMLP
-from tasks.sinusoid import SinusoidSampler
+from tasks.functions import FunctionSampler
+from tasks.sinusoid import Sinusoids
 from tests import planted
 
 CHOICES = [("class_mean", head) for head in HEADS if head != "rnn"] + [("lstm", head) for head in HEADS]
@@ -125,7 +126,7 @@ def test_sinusoids_are_learned(encoder, head):
     spec = TaskSpec("sinusoid", "regression", (1,), 1, 10)
     values = dict(encoder=encoder, head=head, width=64, steps=150, meta_batch=32, learning_rate=3e-3)
     model = LSTM(spec, LSTM.resolve("lstm", spec, values))
-    sampler = SinusoidSampler(torch.Generator().manual_seed(0))
+    sampler = FunctionSampler(torch.Generator().manual_seed(0), Sinusoids())
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = [model.train().meta_update(sampler, optimizer).item() for _ in range(150)]
     assert sum(losses[-20:]) / 20 < 0.75 * sum(losses[:20]) / 20

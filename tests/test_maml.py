@@ -217,3 +217,36 @@ def test_the_test_steps_of_a_trained_learner_may_be_changed(name):
     torch.testing.assert_close(planted.predictions(model, other, True), by_steps[0], rtol=0, atol=0)
     moved = [(a - b).abs().max() for a, b in zip(by_steps, by_steps[1:], strict=False)]
     assert min(moved) > 1e-6
+
+
+def test_a_bias_transformation_makes_the_step_of_a_bias_bilinear():
+    """Weights C and constants z act as a bias c = C z; with d the gradient of c, one step of rate r makes it
+    (C - r d z')(z - r C'd) = c - r (|z|^2 d + C C'd) + r^2 (z'C'd) d, where a plain bias gets c - r d.
+    """
+    spec, values = TaskSpec("toy", "regression", (1,), 1, 1), {"backbone": "mlp", "hidden": 5, "depth": 1}
+    model = MAML(spec, MAML.Params(**values, bias_transform=3, inner_rate=0.1)).double()
+    x, y = torch.randn(2, 6, 1), torch.randn(2, 6, 1)
+    layer, start = model.net.backbone.layers[0], model.net.backbone.transform
+    assert start.tolist() == [0, 0, 0]
+    start.data = torch.tensor([0.3, -0.5, 0.8])
+    plain = MAML(spec, MAML.Params(**values, inner_rate=0.1)).double()
+    plain.net.head.load_state_dict(model.net.head.state_dict())
+    weight, constant = layer.weight.detach()[:, :1], layer.weight.detach()[:, 1:] @ start.detach()
+    plain.net.backbone.layers[0].weight.data = weight
+    plain.net.backbone.layers[0].bias.data = layer.bias.detach() + constant
+    torch.testing.assert_close(model.net(x, Statistics.batch()), plain.net(x, Statistics.batch()))
+    ours, theirs = model.adapt(x, y, 1)[0], plain.adapt(x, y, 1)[0]
+    name, c, z = "backbone.layers.0", layer.weight.detach()[:, 1:], start.detach()
+    moved = torch.einsum("bhz,bz->bh", ours[f"{name}.weight"][..., 1:], ours["backbone.transform"])
+    d = (plain.net.backbone.layers[0].bias - theirs[f"{name}.bias"]) / 0.1
+    expected = c @ z - 0.1 * (z @ z * d + d @ (c @ c.T)) + 0.01 * (d @ c @ z).unsqueeze(1) * d
+    torch.testing.assert_close(moved, expected)
+    torch.testing.assert_close(layer.bias - ours[f"{name}.bias"], 0.1 * d)
+    model.outer_loss(Episodes(x, y, x, y, 1)).backward()
+    assert start.grad.abs().min() > 0
+
+
+def test_depth_and_bias_transformation_are_refused_by_other_networks():
+    for values in ({"depth": 3}, {"bias_transform": 10}):
+        with pytest.raises(ValueError, match="'conv4_stride' has a fixed depth and no bias transformation"):
+            learner(**values)

@@ -25,14 +25,16 @@ from bench.report import build_report
 from bench.sources import open_source
 from bench.study import load_study
 from bench.summarize import summarize
+from bench.train import learning_rate
 from tasks.episodes import Episodes
+from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.seeds import torch_generator
-from tasks.sinusoid import OUT_OF_RANGE, SinusoidEpisodes, SinusoidSampler
+from tasks.sinusoid import Sinusoids
 from tests.planted import SMALL
 
 NAMES = [name for name in algos.discover() if "regression" in algos.load(name).tasks]
 ONLY = [name for name in NAMES if "classification" not in algos.load(name).tasks]
-SPEC = TaskSpec("sinusoid", "regression", (1,), 1, 5)
+SPEC = TaskSpec("sinusoid", "regression", (1,), 1, 5, parameters=3)
 CPU = torch.device("cpu")
 
 
@@ -45,14 +47,21 @@ def small(name, **overrides) -> MetaLearner:
 
 
 def waves(tasks=3, shot=5, query=7, name="regression") -> Episodes:
-    sampled = SinusoidSampler(torch_generator("cpu", name)).sample(tasks, 1, shot, query)
-    parts = {key: getattr(sampled, key).double() for key in ("support_x", "support_y", "query_x", "query_y")}
-    return dataclasses.replace(sampled, **parts)
+    return _cast(sampler(name).sample(tasks, 1, shot, query), torch.float64)
+
+
+def sampler(name) -> FunctionSampler:
+    return FunctionSampler(torch_generator("cpu", name), Sinusoids())
+
+
+def _cast(tasks, dtype) -> Episodes:
+    names = ("support_x", "support_y", "query_x", "query_y", "truth")
+    return dataclasses.replace(tasks, **{name: getattr(tasks, name).to(dtype) for name in names})
 
 
 def predictions(learner, tasks) -> torch.Tensor:
     with torch.no_grad():
-        return learner.predict(learner.adapt(tasks.support_x, tasks.support_y, 1), tasks.query_x)
+        return learner.predict(learner.adapt_to(tasks), tasks.query_x)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,14 +72,23 @@ def test_tasks_and_queries_do_not_see_each_other(name):
     alone = dataclasses.replace(tasks, query_x=tasks.query_x[:, :1])
     torch.testing.assert_close(predictions(learner, alone), together[:, :1], rtol=1e-9, atol=1e-9)
     for t in range(3):
-        one = Episodes(*(part[t : t + 1] for part in dataclasses.astuple(tasks)[:4]), way=1)
+        names = ("support_x", "support_y", "query_x", "query_y", "truth")
+        one = dataclasses.replace(tasks, **{name: getattr(tasks, name)[t : t + 1] for name in names})
         torch.testing.assert_close(predictions(learner, one), together[t : t + 1], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_targets_of_the_support_matter(name):
+def test_a_learner_sees_the_support_or_is_a_reference_that_is_told_the_task(name):
+    """Never both: what is not seen may be anything."""
     learner, tasks = small(name).double(), waves()
-    other = dataclasses.replace(tasks, support_y=-tasks.support_y)
+    told = type(learner).adapt_to is not MetaLearner.adapt_to
+    seen, hidden = ("truth", "support_y") if told else ("support_y", "truth")
+    anything = dataclasses.replace(tasks, **{hidden: torch.full_like(getattr(tasks, hidden), torch.nan)})
+    if told:
+        assert learner.reference
+        anything = dataclasses.replace(anything, support_x=torch.full_like(tasks.support_x, torch.nan))
+    torch.testing.assert_close(predictions(learner, anything), predictions(learner, tasks), rtol=0, atol=0)
+    other = dataclasses.replace(tasks, **{seen: -getattr(tasks, seen)})
     assert (predictions(learner, tasks) - predictions(learner, other)).abs().max() > 1e-3
 
 
@@ -78,7 +96,7 @@ def test_targets_of_the_support_matter(name):
 def test_a_distribution_is_around_the_prediction_and_narrower_near_the_support(name):
     learner, tasks = small(name).double(), waves()
     with torch.no_grad():
-        phi = learner.adapt(tasks.support_x, tasks.support_y, 1)
+        phi = learner.adapt_to(tasks)
         known = learner.distribution(phi, tasks.query_x)
         if known is None:
             assert type(learner).distribution is MetaLearner.distribution
@@ -92,20 +110,31 @@ def test_a_distribution_is_around_the_prediction_and_narrower_near_the_support(n
 @pytest.mark.parametrize("name", ONLY)
 def test_every_hyper_parameter_has_an_effect(name):
     """As test_contract.py says of those that classify."""
-    needed = {"length": {"prior": "periodic"}}
-    for entry in dataclasses.fields(algos.load(name).Params):
-        base = needed.get(entry.name, {})
+    kind = algos.load(name)
+    usual = {"steps": 10} if kind.trainable else {}
+    needed = {"length": {"prior": "periodic"}, "halve_every": {"schedule": "halve", "halve_every": 2}}
+    needed |= {"clip_norm": {"clip_norm": 0.0}}
+    others = {"train_shot": [6], "clip_norm": [1e-3]}
+    for entry in dataclasses.fields(kind.Params):
+        if entry.name == "train_way":  # generated tasks have no ways
+            continue
+        base = usual | needed.get(entry.name, {})
         used = getattr(small(name, **base).params, entry.name)
-        others = [c for c in entry.metadata["choices"] or [2 * used] if c != used]
-        for value in others:
-            plain, changed = (
-                predictions(small(name, **o), _single(waves())) for o in (base, base | {entry.name: value})
-            )
-            assert not torch.allclose(plain, changed), f"{entry.name} = {value!r} changes nothing"
+        values = others.get(entry.name) or entry.metadata["choices"] or [2 * used]
+        for value in (value for value in values if value != used):
+            plain, changed = (_outcome(small(name, **o)) for o in (base, base | {entry.name: value}))
+            assert not torch.equal(plain, changed), f"{entry.name} = {value!r} changes nothing"
 
 
-def _single(tasks):
-    return Episodes(*(part.float() for part in dataclasses.astuple(tasks)[:4]), way=1)
+def _outcome(learner):
+    """Predictions after two updates, where a learner is trained."""
+    if learner.trainable:
+        optimizer, tasks = torch.optim.Adam(learner.parameters(), lr=1e-3), sampler("two updates")
+        for step in (1, 2):
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(learner.params, step)
+            learner.train().meta_update(tasks, optimizer)
+    return predictions(learner.eval(), _cast(waves(), torch.float32))
 
 
 def test_the_prior_has_the_moments_of_the_tasks():
@@ -146,7 +175,7 @@ def _bayesian_linear(ours, x, y, query):
 
 
 def test_the_true_prior_needs_two_points_and_the_period_alone_needs_more():
-    frozen = SinusoidEpisodes.draw(200, 5, 15, "gp")
+    frozen = FunctionEpisodes.draw(Sinusoids(), 200, 5, 15, "gp")
     errors = {
         prior: evaluate_points(small("gp", prior=prior, noise=1e-4), frozen, CPU)["mse"].mean()
         for prior in ("sinusoids", "periodic")
@@ -157,17 +186,17 @@ def test_the_true_prior_needs_two_points_and_the_period_alone_needs_more():
 def test_measures():
     """Two queries at one and three standard deviations: half of them are inside the interval."""
     mean, variance = torch.zeros(1, 2, 1), torch.full((1, 1, 1), 4.0).expand(1, 2, 1)
-    scores = _regression_scores(mean, variance, torch.tensor([[[2.0], [-6.0]]]))
+    scores = _regression_scores(mean, variance, torch.tensor([[[2.0], [-6.0]]]), 100.0)
     assert scores["mse"].item() == 20 and scores["coverage"].item() == 0.5
     expected = -torch.distributions.Normal(0.0, 2.0).log_prob(torch.tensor([2.0, -6.0])).mean()
     torch.testing.assert_close(scores["nll"], expected.view(1))
-    alone = _regression_scores(mean, None, torch.ones(1, 2, 1))
+    alone = _regression_scores(mean, None, torch.ones(1, 2, 1), 100.0)
     assert alone["mse"].item() == 1 and alone["nll"].isnan().all() and alone["coverage"].isnan().all()
 
 
 def test_a_learner_that_diverges_on_a_task_counts_as_far_off_there():
     mean = torch.tensor([torch.nan, torch.inf, 1e20, 3.0]).view(4, 1, 1)
-    assert _regression_scores(mean, None, torch.zeros(4, 1, 1))["mse"].tolist() == [100, 100, 100, 9]
+    assert _regression_scores(mean, None, torch.zeros(4, 1, 1), 50.0)["mse"].tolist() == [50, 50, 50, 9]
 
 
 def test_intervals_of_the_right_width_cover():
@@ -179,9 +208,8 @@ def test_intervals_of_the_right_width_cover():
         400, 20, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64
     )
     mean, variance = learner.distribution(learner.adapt(x[:, :5], y[:, :5], 1), x[:, 5:])
-    assert _regression_scores(mean, variance, y[:, 5:])["coverage"].mean().item() == pytest.approx(
-        0.95, abs=0.01
-    )
+    coverage = _regression_scores(mean, variance, y[:, 5:], 100.0)["coverage"].mean().item()
+    assert coverage == pytest.approx(0.95, abs=0.01)
 
 
 @pytest.fixture
@@ -224,7 +252,7 @@ def test_fits_are_of_the_first_episode_in_and_out_of_range(asked):
     np.testing.assert_allclose(fit["support"][1], frozen.y[0, :5, 0], atol=1e-4)
     np.testing.assert_allclose(fit["mean"], fit["truth"], atol=0.5)
     assert fit["x"][0] == -5 and fit["x"][-1] == 5
-    assert max(map(abs, fits["amplitude"]["truth"])) > OUT_OF_RANGE["amplitude"][0] * 0.9
+    assert max(map(abs, fits["amplitude"]["truth"])) > Sinusoids.OUT_OF_RANGE["amplitude"][0] * 0.9
     assert point_fits(source, small("maml"), frozen, spec)["none"]["deviation"] is None
 
 

@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.seeds import torch_generator
-from tasks.sinusoid import ALPACA, OUT_OF_RANGE, SinusoidEpisodes, SinusoidSampler
+from tasks.sinusoid import ALPACA, Sinusoids
 
-NAMES = ("amplitude", "phase", "frequency")
+OUT_OF_RANGE = Sinusoids.OUT_OF_RANGE
 
 
-def sampler(*axes, **parameters):
-    return SinusoidSampler(torch_generator("cpu", "test", *axes), **parameters)
+def sampler(*axes, **ranges):
+    return FunctionSampler(torch_generator("cpu", "test", *axes), Sinusoids(**ranges))
+
+
+def draw(tasks, shot, query, *axes, **ranges):
+    return FunctionEpisodes.draw(Sinusoids(**ranges), tasks, shot, query, *axes)
 
 
 def fit(x, y):
@@ -60,15 +65,15 @@ def test_sampler_is_deterministic_and_moves_on():
 
 
 def test_frozen_values_equal_numpy():
-    frozen = SinusoidEpisodes.draw(300, 5, 10, "values", frequency=(0.5, 2.0))
-    a, p, f = (getattr(frozen, name)[:, None, None] for name in NAMES)
+    frozen = draw(300, 5, 10, "values", frequency=(0.5, 2.0))
+    a, p, f = frozen.truth.T[..., None, None]
     assert np.allclose(frozen.y, a * np.sin(f * frozen.x - p), atol=2e-5)
     assert frozen.x.shape == (300, 15, 1) and frozen.y.dtype == np.float32
     assert 0.5 <= f.min() < 0.55 and 1.95 < f.max() < 2
 
 
 def test_frozen_batches_are_slices():
-    frozen = SinusoidEpisodes.draw(12, 5, 10, "slices")
+    frozen = draw(12, 5, 10, "slices")
     batch = frozen.batch(4, 7)
     assert len(batch) == 3 and batch.way == 1
     assert np.array_equal(torch.cat([batch.support_x, batch.query_x], 1), frozen.x[4:7])
@@ -77,31 +82,32 @@ def test_frozen_batches_are_slices():
 
 
 def test_frozen_episodes_depend_on_their_axes_only():
-    many, few = SinusoidEpisodes.draw(50, 5, 10, "x", 0), SinusoidEpisodes.draw(20, 5, 10, "x", 0)
-    assert few.digest == SinusoidEpisodes.draw(20, 5, 10, "x", 0).digest == many.head(20).digest
+    many, few = draw(50, 5, 10, "x", 0), draw(20, 5, 10, "x", 0)
+    assert few.digest == draw(20, 5, 10, "x", 0).digest == many.head(20).digest
     others = [
         many.digest,
-        SinusoidEpisodes.draw(20, 5, 10, "x", 1).digest,
-        SinusoidEpisodes.draw(20, 6, 9, "x", 0).digest,
-        SinusoidEpisodes.draw(20, 5, 10, "x", 0, **OUT_OF_RANGE).digest,
+        draw(20, 5, 10, "x", 1).digest,
+        draw(20, 6, 9, "x", 0).digest,
+        draw(20, 5, 10, "x", 0, **OUT_OF_RANGE).digest,
     ]
     assert len({few.digest, *others}) == 5
 
 
 def test_ranges_are_paired_by_their_axes():
-    inside = SinusoidEpisodes.draw(100, 5, 10, "x")
-    outside = SinusoidEpisodes.draw(100, 5, 10, "x", **OUT_OF_RANGE)
+    inside = draw(100, 5, 10, "x")
+    outside = draw(100, 5, 10, "x", **OUT_OF_RANGE)
     assert np.array_equal(inside.x, outside.x)
-    assert np.allclose((inside.amplitude - 0.1) / 4.9, (outside.amplitude - 5) / 5)
-    assert outside.amplitude.min() >= 5 and outside.amplitude.max() <= 10
-    assert outside.phase.min() >= math.pi and outside.phase.max() <= 2 * math.pi
+    amplitude, phase, _ = outside.truth.T
+    assert np.allclose((inside.truth[:, 0] - 0.1) / 4.9, (amplitude - 5) / 5)
+    assert amplitude.min() >= 5 and amplitude.max() <= 10
+    assert phase.min() >= math.pi and phase.max() <= 2 * math.pi
 
 
 def test_alpaca_variant():
     """Frequency about 1 and noise of variance 0.02 on top of the noise-free targets."""
-    frozen = SinusoidEpisodes.draw(500, 5, 15, "alpaca", **ALPACA)
-    assert 0.999 <= frozen.frequency.min() < frozen.frequency.max() <= 1.0
-    a, p, f = (getattr(frozen, name)[:, None, None] for name in NAMES)
+    frozen = draw(500, 5, 15, "alpaca", **ALPACA)
+    a, p, f = frozen.truth.T[..., None, None]
+    assert 0.999 <= f.min() < f.max() <= 1.0
     noise = frozen.y - a * np.sin(f * frozen.x - p)
     assert noise.mean() == pytest.approx(0, abs=0.006) and noise.var() == pytest.approx(0.02, rel=0.06)
     batch = sampler("alpaca", amplitude=(0, 0), **ALPACA).sample(500, 1, 5, 15)

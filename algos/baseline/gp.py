@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
-from tasks.sinusoid import Range, Sinusoids
+from tasks.functions import Range
+from tasks.sinusoid import Sinusoids
 
 
 class Fit(NamedTuple):
@@ -53,6 +54,7 @@ class GaussianProcess(MetaLearner):
     family = "baseline"
     citation = "Rasmussen & Williams 2006"
     tasks = ("regression",)
+    reference = True
     trainable = False
     modes = ("inductive",)
 

@@ -11,18 +11,24 @@ from algos.nets.resnet12 import ResNet12
 BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "r2d2", "resnet12", "mlp")
 
 
-def build_backbone(name: str, hidden: int, spec: TaskSpec) -> nn.Module:
+def build_backbone(
+    name: str, hidden: int, spec: TaskSpec, depth: int | None = None, transform: int = 0
+) -> nn.Module:
     """A module `(x [B, n, *input_shape], statistics) -> [B, n, features]` with attribute `features`.
 
     hidden: channels of each block (conv4*), of the first block (r2d2: 96 in its paper, resnet12: 64), or units of each
-    of two layers (mlp).
+    layer (mlp). depth: layers of an mlp (default two); transform: of an mlp, see there. Other networks have neither.
     """
     if name == "mlp":
         if len(spec.input_shape) != 1:
             raise ValueError(
                 f"backbone 'mlp' takes vectors, not inputs of shape {spec.input_shape}; use conv4"
             )
-        return MLP(spec.input_shape[0], (hidden, hidden))
+        return MLP(spec.input_shape[0], (hidden,) * (2 if depth is None else depth), transform)
+    if depth is not None or transform:
+        raise ValueError(
+            f"backbone {name!r} has a fixed depth and no bias transformation: leave depth null and bias_transform 0"
+        )
     if len(spec.input_shape) != 3:
         raise ValueError(f"backbone {name!r} takes images, not inputs of shape {spec.input_shape}; use mlp")
     if name in ("r2d2", "resnet12"):

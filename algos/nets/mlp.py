@@ -3,19 +3,27 @@
 import torch
 from torch import Tensor, nn
 
-from algos.nets.layers import Linear, Statistics
+from algos.nets.layers import Linear, Statistics, per_task
 
 
 class MLP(nn.Module):
-    """`[B, n, d]` -> `[B, n, features]` through ReLU layers (Finn et al. 2017, sinusoids: 40, 40)."""
+    """`[B, n, d]` -> `[B, n, features]` through ReLU layers (Finn et al. 2017, sinusoids: 40, 40).
 
-    def __init__(self, inputs: int, hidden: tuple[int, ...] = (40, 40)):
+    transform: learned numbers that stand beside every input. They add a product, their weights times them, to the bias
+    of the first layer: a gradient step then moves that bias by more than its own gradient (Finn et al. 2017b).
+    """
+
+    def __init__(self, inputs: int, hidden: tuple[int, ...] = (40, 40), transform: int = 0):
         super().__init__()
-        sizes = (inputs, *hidden)
+        sizes = (inputs + transform, *hidden)
         self.layers = nn.ModuleList(Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
         self.features = hidden[-1]
+        self.transform = nn.Parameter(torch.zeros(transform)) if transform else None
 
     def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        if self.transform is not None:
+            constant = per_task(self.transform, 1).unsqueeze(1)
+            x = torch.cat([x, constant.expand(*x.shape[:2], -1)], dim=-1)
         for layer in self.layers:
             x = torch.relu(layer(x))
         return x

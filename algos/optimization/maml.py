@@ -14,6 +14,8 @@ Deviations from the paper and its released code:
 5. The paper's head is `free`, one start per class. `head_init: shared` starts every class from one learned vector (Ye &
    Chao 2022), `zero` from zero (Kao, Chiu & Chen 2022; the body moves from the second step on): no class has a place
    of its own, so tasks of any way can be done. Tests may take any number of steps: set `test_steps` of the learner.
+6. `bias_transform`, of Finn et al.: One-Shot Visual Imitation Learning via Meta-Learning, CoRL 2017, and of Finn & Levine
+   2018: beside the inputs, and from zero, as its released code has it. Rates and batch sizes for polynomials are ours.
 """
 
 from collections.abc import Callable, Iterable
@@ -82,12 +84,20 @@ class MAML(MetaLearner):
             backbone="mlp", hidden=40, inner_rate=0.01, inner_steps=1, test_steps=10, meta_batch=25, train_shot=10,
             train_query=10, steps=70_000, schedule="constant", clip_norm=0.0,
         ),
+        "polynomial": dict(
+            backbone="mlp", hidden=40, bias_transform=10, inner_rate=0.01, inner_steps=1, test_steps=1, meta_batch=25,
+            train_query=10,
+        ),
     }  # fmt: skip
 
     @dataclass(frozen=True)
     class Params(Params):
         backbone: str = hyper("conv4_stride", "network that is adapted", BACKBONES)
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
+        depth: int | None = hyper(None, "hidden layers of an mlp; null = two")
+        bias_transform: int = hyper(
+            0, "learned numbers beside the inputs of an mlp, adapted like its weights"
+        )
         inner_rate: float = hyper(0.4, "step size of the inner loop")
         inner_steps: int = hyper(1, "gradient steps in training")
         test_steps: int = hyper(3, "gradient steps at test")
@@ -102,7 +112,8 @@ class MAML(MetaLearner):
         super().__init__(spec, params)
         self.any_way = params.head_init != "free"
         outputs = 1 if self.any_way else spec.way
-        self.net = Network(build_backbone(params.backbone, params.hidden, spec), outputs)
+        form = (params.hidden, spec, params.depth, params.bias_transform)
+        self.net = Network(build_backbone(params.backbone, *form), outputs)
         if params.head_init == "zero":
             nn.init.zeros_(self.net.head.weight)
             self.net.head.requires_grad_(False)
