@@ -20,7 +20,8 @@ from tasks.functions import FunctionEpisodes
 METRICS = ("accuracy", "nll", "brier", "confidence", "ece", "mse", "coverage")
 INTERVAL = 1.96
 """Standard deviations to either side of the mean that hold 95 % of a Gaussian."""
-IMAGES_PER_BATCH = 2_000
+PIXELS_PER_BATCH = {"cpu": 1_000 * 28 * 28, "cuda": 16_000 * 28 * 28}
+"""Of images that pass a network at once. Its first maps have 64 numbers a pixel: 2,000 photos took 14 GB."""
 GRID = 81
 """Points of a drawn curve."""
 
@@ -107,8 +108,13 @@ def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
     return {name: torch.cat([score[name] for score in scores]).cpu().numpy() for name in scores[0]}
 
 
-def _slices(episodes: FrozenEpisodes) -> Iterator[slice]:
-    step = max(1, IMAGES_PER_BATCH // (episodes.support.shape[1] + episodes.query.shape[1]))
+def _images_per_batch(split: ImageSplit) -> int:
+    return max(1, PIXELS_PER_BATCH[split.images.device.type] // (split.input_shape[1] * split.input_shape[2]))
+
+
+def _slices(episodes: FrozenEpisodes, images: int) -> Iterator[slice]:
+    """Batches of about so many images."""
+    step = max(1, images // (episodes.support.shape[1] + episodes.query.shape[1]))
     return (slice(start, start + step) for start in range(0, len(episodes), step))
 
 
@@ -116,7 +122,7 @@ def _image_batches(
     learner: MetaLearner, episodes: FrozenEpisodes, support_split: ImageSplit, query_split: ImageSplit
 ) -> Iterator[tuple[Tensor, Tensor]]:
     device = support_split.images.device
-    for part in _slices(episodes):
+    for part in _slices(episodes, _images_per_batch(support_split)):
         support, support_y, query, query_y = _to(device, episodes, part)
         phi = learner.adapt(support_split.gather(support), support_y, episodes.way)
         yield learner.predict(phi, query_split.gather(query)), query_y
@@ -133,7 +139,7 @@ def _embedded_batches(
     device = support_split.images.device
     support_features = embed(support_split, episodes.support)
     query_features = embed(query_split, episodes.query)
-    for part in _slices(episodes):
+    for part in _slices(episodes, _images_per_batch(support_split)):
         support, support_y, query, query_y = _to(device, episodes, part)
         phi = learner.fit(support_features[support], support_y, episodes.way)
         yield learner.score(phi, query_features[query]), query_y
@@ -156,7 +162,7 @@ class Embedder:
 
     def _embed(self, split: ImageSplit, ids: Tensor) -> Tensor:
         features = None
-        for chunk in ids.split(IMAGES_PER_BATCH):
+        for chunk in ids.split(_images_per_batch(split)):
             embedded = self.learner.embed(split.gather(chunk).unsqueeze(0))[0]
             if features is None:
                 features = embedded.new_zeros(

@@ -61,7 +61,7 @@ def test_an_embedder_embeds_each_split_once_and_tells_splits_apart(split, frozen
 def test_batches_do_not_change_the_scores(mode, split, frozen, monkeypatch):
     chosen = learner("maml")
     together = evaluate_images(chosen, frozen, split, split, mode)
-    monkeypatch.setattr(evaluate, "IMAGES_PER_BATCH", 40)
+    monkeypatch.setattr(evaluate, "PIXELS_PER_BATCH", {"cpu": 40 * planted.SIZE**2})
     apart = evaluate_images(chosen, frozen, split, split, mode)
     np.testing.assert_allclose(together["nll"], apart["nll"], rtol=1e-3, atol=1e-4)
 

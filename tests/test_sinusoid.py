@@ -125,6 +125,7 @@ def test_bad_ranges_are_named(parameters, message):
 
 def test_fixed_labels_are_refused():
     with pytest.raises(
-        ValueError, match="train_labels: sinusoid tasks have no classes whose labels could be fixed by 'groups'"
+        ValueError,
+        match="train_labels: sinusoid tasks have no classes whose labels could be fixed by 'groups'",
     ):
         sampler().sample(2, 1, 5, 5, "groups")
