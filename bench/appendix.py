@@ -77,7 +77,8 @@ def missing_table(runs: pd.DataFrame) -> Table:
 
 
 def claims_table(claims: pd.DataFrame) -> Table:
-    """One row per claim and setting: the verdict, and the effect beside what was predicted of it."""
+    """One row per claim and setting: the verdict, and the effect beside what was predicted of it; the untested last."""
+    claims = claims.sort_values("verdict", key=lambda verdict: verdict.eq("untested"), kind="stable")
     labels = ("Claim", "Setting", "Verdict")
     columns = [*(Column(c, numeric=False) for c in labels), Column("Effect"), Column("95 % interval")]
     columns += [Column("Predicted", numeric=False), Column("Source", numeric=False, minor=True)]

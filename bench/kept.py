@@ -18,7 +18,7 @@ COSTS = ["steps", "tasks", "budget_share", "seconds", "cpu_seconds"]
 COLUMNS = [
     *[*KEY_COLUMNS, "title", "family", "status", *CONDITION_COLUMNS, "paper_mode"],
     *"metric mean half_width n_episodes nll brier confidence".split(),
-    *[*COSTS, "device", "threads", "torch"],
+    *[*COSTS, "split", "device", "threads", "torch"],
     *DIGESTS,
 ]
 
@@ -124,6 +124,7 @@ def reference_rows(result: RunResult) -> pd.DataFrame:
         **{key: record[key] for key in (*KEY_COLUMNS, "title", "family", "status")},
         **{key: training[key] for key in COSTS},
         **{key: made[key] for key in ("device", "threads", "torch")},
+        "split": record["data"]["split"],
         "git_commit": (made["git_commit"] or "unknown")[:12] + "+" * bool(made["git_dirty"]),
         "hyper_digest": _digest(record["hyper_parameters"]),
         "data_digest": record["data"]["digest"][:12],
