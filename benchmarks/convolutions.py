@@ -1,36 +1,24 @@
-"""Case `convolutions`: the back ends of per-task filters, by the number of images of a task.
+"""Case `convolutions`: the two forms of a block with filters for each task, by the number of images of a task.
 
-Measured inside the network that uses them, because what a back end saves or costs depends on the memory layout that
-the next layer finds. The threshold in `algos/nets/layers.py` should lie where the ratio crosses one.
+Measured inside the network that uses them, because what a form saves or costs depends on the memory layout that
+the next layer finds.
 """
 
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from algos.nets import layers
 from algos.nets.conv4 import Conv4
+from algos.nets.layers import ConvNorm, Statistics
 from benchmarks.timing import Comparison, Scale, local
 
 ORDERS = {"forward and backward": False, "with second-order backward": True}
 
 
-def one_by_one(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-    pairs = zip(x, weight, strict=True)
-    return torch.stack([F.conv2d(a, w, stride=stride, padding=padding) for a, w in pairs])
-
-
-def grouped(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-    side_by_side = x.transpose(0, 1).flatten(1, 2)
-    y = F.conv2d(side_by_side, weight.flatten(0, 1), stride=stride, padding=padding, groups=len(x))
-    return y.unflatten(1, (len(x), -1)).transpose(0, 1)
-
-
-BACK_ENDS = {"one by one": one_by_one, "grouped": grouped}
+BACK_ENDS = {"a task at a time": ConvNorm._by_task, "all tasks at once": ConvNorm._together}
 
 
 def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
@@ -67,20 +55,20 @@ def gradients(
     back_end: Callable, net: Conv4, weights: dict[str, Tensor], x: Tensor, second: bool
 ) -> tuple[Tensor, ...]:
     """Gradients by the filters of the features' squares; if `second`, of the squares of those gradients."""
-    with patch.object(layers, "conv2d", back_end):
-        features = functional_call(net, weights, (x, layers.Statistics.batch()))
+    with patch.object(ConvNorm, "forward", back_end):
+        features = functional_call(net, weights, (x, Statistics.batch()))
     leaves = list(weights.values())
     first = torch.autograd.grad(features.square().mean(), leaves, create_graph=second)
     return torch.autograd.grad(sum(g.square().sum() for g in first), leaves) if second else first
 
 
 def check_equal(device: torch.device) -> None:
-    """AssertionError unless both back ends and the one in use give the same gradients in float64."""
+    """AssertionError unless both forms and the one in use give the same gradients in float64."""
     net = Conv4((1, 28, 28), 4).double().to(device)
     x = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64, device=device)
     weights = per_task_filters(net, 2)
     for second in ORDERS.values():
-        reference = gradients(layers.conv2d, net, weights, x, second)
+        reference = gradients(ConvNorm.forward, net, weights, x, second)
         for back_end in BACK_ENDS.values():
             for a, b in zip(gradients(back_end, net, weights, x, second), reference, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)

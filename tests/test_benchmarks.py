@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from algos.metric.protonet import ProtoNet
+from algos.nets.layers import ConvNorm
 from benchmarks import convolutions, maml, plain, protonet, sampling, synthetic, table, testing
 from benchmarks.__main__ import CASES, RESULTS, run
 from benchmarks.timing import Comparison, Scale, Variant, measure
@@ -77,8 +78,8 @@ def test_the_check_of_protonet_notices_another_result(monkeypatch):
 
 def test_the_check_of_convolutions_notices_another_result(monkeypatch):
     convolutions.check_equal(CPU)
-    shuffled = lambda x, w, *a, **k: convolutions.grouped(x, w.flip(1), *a, **k)  # noqa: E731
-    monkeypatch.setitem(convolutions.BACK_ENDS, "grouped", shuffled)
+    shuffled = lambda block, x, statistics: ConvNorm._together(block, x.flip(0), statistics)  # noqa: E731
+    monkeypatch.setitem(convolutions.BACK_ENDS, "all tasks at once", shuffled)
     with pytest.raises(AssertionError, match="not close"):
         convolutions.check_equal(CPU)
 

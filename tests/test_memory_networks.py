@@ -278,7 +278,7 @@ def test_label_timing(build, timing):
         torch.randn(1, 3, learner.encoder.features),
     )
     y = torch.tensor([[0, 2, 1, 1, 0, 2]])
-    none, labels = torch.zeros(3), F.one_hot(y[0], 3).double()
+    none, labels = torch.zeros(3), F.one_hot(y[0], 3).double() * learner.encoder.features**0.5
     x, q = learner.feature_norm(features)[0], learner.feature_norm(queries)[0]
     carried = [none, *labels]
     if timing == "current":

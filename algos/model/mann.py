@@ -8,7 +8,8 @@ Santoro, Bartunov, Botvinick, Wierstra, Lillicrap: Meta-Learning with Memory-Aug
 Deviations from the paper:
 1. N-way K-shot episodes besides its stream of 50 presentations (`python -m bench stream`): see MemoryLearner for the
    timing of labels; only the paper's own, `delayed`, is a test of binding over time. Images pass a convolutional
-   network first and their features are layer-normalised; the stream has raw pixels, as published.
+   network first and their features are layer-normalised, labels are scaled to their norm; the stream has raw pixels and
+   plain labels, as published.
 2. Head j erases and writes the j-th least used slot, so that write weights sum to one; the paper gives all heads the
    same slots. The gate between writing there and where the head read last is the controller's (the paper: a scalar).
 3. `key_strength` learned multiplies the similarity by 1 + softplus(.), about 5 at first: without it the best of 128

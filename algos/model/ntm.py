@@ -6,7 +6,8 @@ Graves, Wayne, Danihelka: Neural Turing Machines. arXiv 1410.5401, 2014; Santoro
 Memory-Augmented Neural Networks. ICML 2016 (few-shot use).
 
 Deviations from the paper:
-1. Few-shot episodes (MemoryLearner): images pass a convolutional network and their features are layer-normalised.
+1. Few-shot episodes (MemoryLearner): images pass a convolutional network and their features are layer-normalised, labels
+   scaled to their norm.
 2. The read heads address and read the memory before this step's writing; `read_after_write` turns that round.
 3. What the controller emits for the heads is clamped to +-20, and sharpening is computed from logarithms: powers of
    small weights otherwise underflow to a sum of zero.

@@ -4,8 +4,9 @@ Activations are `[B, n, ...]`: B tasks of n images. A parameter is either shared
 (`[B, O, C, k, k]`, put in place by `torch.func.functional_call`): the inner loop of a batch of tasks is then one set
 of tensor operations.
 
-Batch norm is written out from mean, variance and rsqrt. The native layers give wrong second-order gradients under
-vmap (silently), hide where their statistics come from, and update buffers behind the caller's back.
+Batch norm has two forms that a test holds equal up to second derivatives: PyTorch's kernel for the images of one task,
+and, for all tasks at once, one written out from mean, variance and rsqrt. In both the caller says where statistics come
+from, and nothing is updated behind its back. (Never under vmap: there the native layers' second derivatives are wrong.)
 """
 
 import math

@@ -59,7 +59,8 @@ class MemoryLearner(EmbeddingLearner):
 
     label_timing: `delayed`, as published: a token carries the label of the token before it, so the last label comes
     with the query. `flush`: delayed, and an empty token brings the last label before the queries, which have none.
-    `current`: a token carries its own label, a query none.
+    `current`: a token carries its own label, a query none. One-hot labels have the norm of a feature vector: at norm 1
+    they drown among the features.
     """
 
     family = "model-based"
@@ -90,7 +91,8 @@ class MemoryLearner(EmbeddingLearner):
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Any, Tensor]:
         """State after the support set, and the label that a query's token carries `[B, way]`."""
         self.require_own_way(way, "reads labels of")
-        tokens, carried = self._tokens(self.feature_norm(features), F.one_hot(support_y, way).to(features))
+        labels = F.one_hot(support_y, way).to(features) * features.shape[-1] ** 0.5
+        tokens, carried = self._tokens(self.feature_norm(features), labels)
         state = self.cell.initial(len(tokens))
         for token in self.cell.project(tokens).unbind(1):
             state = self.cell.step(token, state)
