@@ -44,7 +44,10 @@ def other_tasks(
         condition = Condition(frozen.way, frozen.shot, mode, test_steps=steps)
         yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode, embed)
     learner.test_steps = own
-    if spec["experiments"]["prototypes"] and isinstance(learner, EmbeddingLearner):
+    embeds = isinstance(learner, EmbeddingLearner) and hasattr(
+        learner.encoder, "features"
+    )  # vectors, not maps
+    if spec["experiments"]["prototypes"] and embeds:
         condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)
         probe = NearestPrototype(learner)
         yield condition, fewer.digest, evaluate_images(probe, fewer, split, split, mode)

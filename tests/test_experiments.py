@@ -94,6 +94,9 @@ def test_a_prototype_head_on_the_features_of_protonet_is_protonet(source):
     assert condition.test_tasks == "prototypes"
     np.testing.assert_allclose(scores["accuracy"], own["accuracy"], atol=1e-6)
     assert run(source, "maml", prototypes=True) == [], "maml adapts its features"
+    assert run(source, "metanet", prototypes=True) == [], (
+        "metanet's encoder gives maps to networks of its own"
+    )
 
 
 def test_episodes_within_groups_stay_within_them_and_reach_every_large_one():
