@@ -90,11 +90,8 @@ def untrained(
     Random features are not at chance. Where predictions use running averages of batch norm, these are those of
     training images, as after meta-training.
     """
-    mode, fewer, split = (
-        reported_mode(learner, spec),
-        frozen.head(spec["experiments"]["episodes"]),
-        source.part("test"),
-    )
+    mode, split = reported_mode(learner, spec), source.part("test")
+    fewer = frozen.head(spec["experiments"]["episodes"])
     if isinstance(learner, EmbeddingLearner):
         _fill_running_statistics(learner, source, frozen)
     condition = Condition(frozen.way, frozen.shot, mode, test_tasks=UNTRAINED)

@@ -126,7 +126,8 @@ def paired(
 
     Paired by episode. Seeds are not paired: the trainings of two algorithms share no noise worth pairing, and two
     free variances keep twice the degrees of freedom. With a prior, a variance over seeds that is smaller than those of the
-    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test). p < 1 - level exactly when the interval excludes zero.
+    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test).
+    p < 1 - level exactly when the interval excludes zero.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape[-1] != b.shape[-1]:

@@ -161,8 +161,7 @@ class ConvNorm(nn.Module):
             y = F.batch_norm(y, mean, variance, gamma, beta, False, 0.0, self.eps)
         if self.pool:
             y = F.max_pool2d(y, *self.pool)
-        y = y if self.slope is None else F.leaky_relu(y, self.slope) if self.slope else F.relu(y)
-        return y.to(kind), mean, variance, count
+        return self._activated(y).to(kind), mean, variance, count
 
     def _together(self, x: Tensor, statistics: Statistics) -> Tensor:
         gamma, beta = per_task(self.gamma, 1), per_task(self.beta, 1)
@@ -176,6 +175,9 @@ class ConvNorm(nn.Module):
         scale = gamma.abs() * torch.rsqrt(variance + self.eps)
         shift = beta - mean * sign * scale
         y = y * _spread(scale) + _spread(shift)
+        return self._activated(y)
+
+    def _activated(self, y: Tensor) -> Tensor:
         return y if self.slope is None else F.leaky_relu(y, self.slope) if self.slope else F.relu(y)
 
     def _dtype(self, x: Tensor) -> torch.dtype:
