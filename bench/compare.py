@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench import results, stats
-from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult
+from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult, as_trained
 
 Setting = tuple[str, int, int]  # dataset, way, shot
 SETTING_COLUMNS = ["dataset", "way", "shot"]
@@ -234,12 +234,6 @@ def mode_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
     return rows
 
 
-def _as_trained(cells: pd.DataFrame) -> pd.Series:
-    """Test tasks like those of meta-training (shifted or not), by the learner's own number of steps."""
-    same = cells["test_way"].eq(cells["way"]) & cells["test_shot"].eq(cells["shot"])
-    return same & cells["test_tasks"].eq(STANDARD) & cells["test_steps"].eq(-1)
-
-
 def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Average ranks in paper mode; a block is a task of a data set (clean) or a task under one shift (shifted).
 
@@ -248,7 +242,7 @@ def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     """
     ranked_by = cells["metric"].isin(results.METRICS.values())
     graded = cells["shift"].eq("none") | cells["severity"].gt(0)
-    paper = cells[cells["paper_mode"].astype(bool) & _as_trained(cells) & ranked_by & graded]
+    paper = cells[cells["paper_mode"].astype(bool) & as_trained(cells) & ranked_by & graded]
     paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
     names = sorted(paper["dataset"].unique())
     rows = []

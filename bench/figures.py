@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from bench.results import STANDARD
+from bench.results import as_trained
 from bench.style import Look, at, dataset_label, family_order, listed, number, settings
 from bench.svg import INK, Figure, Panel
 
@@ -19,14 +19,7 @@ CONDITIONS = {"clean": "in distribution", "shifted": "shifted"}
 
 def own_task(cells: pd.DataFrame) -> pd.DataFrame:
     """Rows tested as trained (same way and shot, the algorithm's own steps) on the study's measure, in the reported mode."""
-    return cells[
-        cells["test_tasks"].eq(STANDARD)
-        & cells["test_way"].eq(cells["way"])
-        & cells["test_shot"].eq(cells["shot"])
-        & cells["test_steps"].eq(-1)
-        & cells["metric"].isin(MEASURES)
-        & cells["reported"]
-    ]
+    return cells[as_trained(cells) & cells["metric"].isin(MEASURES) & cells["reported"]]
 
 
 def hardest(cells: pd.DataFrame, scope: str) -> pd.Series:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench import results
-from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult
+from bench.results import CONDITION_COLUMNS, STANDARD, ResultError, RunResult, as_trained
 from bench.stats import episode_interval
 from bench.study import results_root
 
@@ -41,13 +41,7 @@ def load_reference(root: Path | None = None) -> pd.DataFrame:
 
 def own_task(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows tested without a shift on the task that was trained for, by the algorithm's own number of steps."""
-    own = (
-        (frame["test_tasks"] == STANDARD)
-        & (frame["test_way"] == frame["way"])
-        & (frame["test_shot"] == frame["shot"])
-        & (frame["test_steps"] == -1)
-    )
-    return frame[own & (frame["shift"] == "none")]
+    return frame[as_trained(frame) & (frame["shift"] == "none")]
 
 
 def kept_keys(frame: pd.DataFrame) -> set[tuple]:

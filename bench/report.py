@@ -24,7 +24,7 @@ from bench import (
     robustness,
 )
 from bench.pictures import data_uri, pictures
-from bench.results import BINS, write_text
+from bench.results import BINS, as_trained, write_text
 from bench.study import Study, load_study, reports_root, results_root
 from bench.style import Look, dataset_label, looks, settings
 from bench.svg import Figure, marker_path
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Summary:
-    """The tables of `bench summarize`."""
+    """The tables of `bench summarize`; of the comparisons those on tasks as trained for, shifted or not."""
 
     cells: pd.DataFrame
     comparisons: pd.DataFrame
@@ -104,6 +104,7 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
         frames[name] = frames[name].iloc[order.argsort(kind="stable")].reset_index(drop=True)
     for name in ("cells", *CALIBRATED):
         frames[name]["reported"] = reported(frames[name])
+    frames["comparisons"] = frames["comparisons"][as_trained(frames["comparisons"])]
     frames["runs"]["title"] = titles(frames["runs"])
     return Summary(**frames, history=pd.read_parquet(paths["history"]))
 

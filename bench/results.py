@@ -347,3 +347,9 @@ def read_run(folder: Path) -> RunResult:
     return RunResult(
         folder, _read_json(folder / "run.json", RUN_SCHEMA), _read_json(folder / "test.json", TEST_SCHEMA)
     )
+
+
+def as_trained(cells: pd.DataFrame) -> pd.Series:
+    """Test tasks like those of meta-training (shifted or not), by the learner's own number of steps."""
+    same = cells["test_way"].eq(cells["way"]) & cells["test_shot"].eq(cells["shot"])
+    return same & cells["test_tasks"].eq(STANDARD) & cells["test_steps"].eq(-1)

@@ -182,7 +182,10 @@ def test_floors_close_the_table(page):
 
 
 def test_best_and_indistinguishable_values_are_marked(page, tables):
-    comparisons = pd.read_csv(tables / "comparisons.csv").query("dataset == 'glyphs' and shift == 'none'")
+    comparisons = pd.read_csv(tables / "comparisons.csv").query(
+        "dataset == 'glyphs' and shift == 'none' and test_tasks == 'standard' and test_way == 5 and test_shot == 1 "
+        "and test_steps == -1"
+    )
     best = (
         own_task(read_summary(tables, list(DATASETS)).cells)
         .query("dataset == 'glyphs' and shift == 'none'")
@@ -198,6 +201,20 @@ def test_best_and_indistinguishable_values_are_marked(page, tables):
     column = [line.split(" | ")[8] for line in text.splitlines()[2:]]
     assert sum(cell.startswith("**") for cell in column) == 1
     assert sum(cell.startswith("≈") for cell in column) == len(near)
+    assert len(near) < len(ALGORITHMS) - 2, "all tie: nothing is tested"
+
+
+def test_paired_differences_are_those_on_tasks_as_trained_for(page, tables):
+    pairs = pd.read_csv(tables / "comparisons.csv").query(
+        "dataset == 'glyphs' and shift == 'none' and algorithm_a == 'protonet' and algorithm_b == 'maml'"
+    )
+    assert pairs["difference"].nunique() > 1, "other tasks were compared, too"
+    own = pairs.query(
+        "test_tasks == 'standard' and test_way == 5 and test_shot == 1 and test_steps == -1"
+    ).iloc[0]
+    rows = list(csv.DictReader(open(page.parent / "tables" / "differences-clean-glyphs-5way-1shot.csv")))
+    shown = next(row for row in rows if row["Row minus column"] == "Prototypical networks")
+    assert shown["MAML"] == f"{100 * own['difference']:+.1f}"
 
 
 def test_missing_and_failed_runs_are_listed_with_their_reason(page):
