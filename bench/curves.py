@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, own_task
+from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
 from bench.study import REGRESSION
-from bench.style import Look, Setting, at, listed, number, settings
+from bench.style import Look, Setting, at, casts, listed, number, settings
 from bench.svg import Figure, Panel
 from tasks.shifts import SHIFTS
 
@@ -25,14 +25,19 @@ def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Set
         common = limits(pd.concat([clean, shifted]))
         for scope in [s for s in SCOPES if s in set(shifted["scope"])]:
             panels = []
-            for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
-                curves = pd.concat([clean, part]).sort_values("severity")
-                draw = partial(_draw_curves, curves=curves, looks=looks, limits=common)
-                title = SHIFTS[name].title if name in SHIFTS else name
-                panels.append(Panel(title, _shift_alt(setting, title, scope, curves), draw, 3.1, 2.5))
             used = {a: look for a, look in looks.items() if a in set(shifted["algorithm"])}
+            groups = casts(used)
+            for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
+                curves = pd.concat([clean[clean["algorithm"].isin(used)], part]).sort_values("severity")
+                title = SHIFTS[name].title if name in SHIFTS else name
+                for ending, cast in groups:
+                    draw = partial(_draw_curves, curves=curves, looks=cast, limits=common)
+                    alt = _shift_alt(setting, title, scope, curves[curves["algorithm"].isin(cast)])
+                    panels.append(Panel(title + ending, alt, draw, 3.1, 2.5))
+            columns = len(groups) if len(groups) > 1 else 3
+            title = f"{setting.label}, {SCOPES[scope]}"
             figures[setting, scope] = Figure(
-                f"shifts-{setting.slug}-{scope}", f"{setting.label}, {SCOPES[scope]}", panels, used
+                f"shifts-{setting.slug}-{scope}", title, panels, used, columns=columns
             )
     return figures
 
@@ -59,6 +64,7 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
 
 def _draw_curves(ax: Axes, curves: pd.DataFrame, looks: dict[str, Look], limits: tuple[float, float]) -> None:
     scale = factor(curves)
+    others_behind(ax, curves, "severity", looks)
     for algorithm, look in looks.items():
         part = curves[curves["algorithm"].eq(algorithm)]
         if part["severity"].gt(0).any():

@@ -142,3 +142,9 @@ def _draw_ranks(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("average rank (1 is best)")
+
+
+def others_behind(ax: Axes, curves: pd.DataFrame, x: str, looks: dict[str, Look]) -> None:
+    """The algorithms that have their own panel elsewhere, as thin lines to compare with: mean against the column x."""
+    for _, part in curves[~curves["algorithm"].isin(looks)].groupby("algorithm"):
+        ax.plot(part[x], factor(curves) * part["mean"], color=INK, lw=0.8, alpha=0.3, zorder=1)

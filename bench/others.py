@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from bench.contents import EMPTY, anchor
-from bench.figures import MEASURES, chance_line, factor, log_axis, own_task
+from bench.figures import MEASURES, chance_line, factor, log_axis, others_behind, own_task
 from bench.published import load_published
 from bench.results import STANDARD
-from bench.style import Look, Setting, at, dataset_label, family_order, listed, number, settings
+from bench.style import Look, Setting, at, casts, dataset_label, family_order, listed, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 
@@ -40,15 +40,19 @@ def other_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure]:
     cells, figures = unshifted(cells), []
     for setting in settings(cells):
         rows = at(cells, setting)
-        panels = [panel for column in CURVES if (panel := _panel(setting, rows, column, looks))]
+        used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        groups = casts(used)
+        panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
         if panels:
-            used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
-            figures.append(Figure(f"other-{setting.slug}", setting.label, panels, used))
+            columns = len(groups) if len(groups) > 1 else 3
+            figures.append(Figure(f"other-{setting.slug}", setting.label, panels, used, columns=columns))
     return figures
 
 
-def _panel(setting: Setting, rows: pd.DataFrame, column: str, looks: dict[str, Look]) -> Panel | None:
-    """A curve over one column, the others as trained; None where nothing else than the own value was tested."""
+def _panels(
+    setting: Setting, rows: pd.DataFrame, column: str, groups: list[tuple[str, dict[str, Look]]]
+) -> list[Panel]:
+    """Curves over one column, the others as trained; none where nothing else than the own value was tested."""
     own = {"test_way": setting.way, "test_shot": setting.shot, "test_steps": -1}
     rows = rows[rows["test_tasks"].eq(STANDARD)]
     for other, value in own.items():
@@ -57,17 +61,23 @@ def _panel(setting: Setting, rows: pd.DataFrame, column: str, looks: dict[str, L
     if column == "test_steps":  # -1, the learner's own number, has no place on the axis
         rows = rows[rows[column].ge(0)]
     rows = rows[rows.groupby("algorithm")[column].transform("nunique").gt(1)].sort_values(column)
-    if rows.empty:
-        return None
-    title = CURVES[column].capitalize()
+    panels, printed = [], _printed(setting) if column == "test_steps" else {}
+    for ending, cast in groups:
+        mine = rows[rows["algorithm"].isin(cast)]
+        if len(mine):
+            draw = partial(_draw, rows=rows, column=column, looks=cast, printed=printed)
+            alt = _alt(setting, mine, column)
+            panels.append(Panel(CURVES[column].capitalize() + ending, alt, draw, 3.6, 2.8))
+    return panels
+
+
+def _alt(setting: Setting, rows: pd.DataFrame, column: str) -> str:
     said = [
         f"{name} {number(part['mean'].iloc[0], part['metric'].iloc[0])} at {part[column].iloc[0]}, "
         f"{number(part['mean'].iloc[-1], part['metric'].iloc[0])} at {part[column].iloc[-1]}"
         for name, part in rows.groupby("title", sort=False)
     ]
-    alt = f"{setting.label}, against {CURVES[column]}: {'; '.join(said)}."
-    printed = _printed(setting) if column == "test_steps" else {}
-    return Panel(title, alt, partial(_draw, rows=rows, column=column, looks=looks, printed=printed), 3.6, 2.8)
+    return f"{setting.label}, against {CURVES[column]}: {'; '.join(said)}."
 
 
 def _printed(setting: Setting) -> dict[int, float]:
@@ -82,6 +92,7 @@ def _draw(
     ax: Axes, rows: pd.DataFrame, column: str, looks: dict[str, Look], printed: dict[int, float]
 ) -> None:
     scale = factor(rows)
+    others_behind(ax, rows, column, looks)
     for algorithm, look in looks.items():
         part = rows[rows["algorithm"].eq(algorithm)]
         x, gid = part[column], f"series-{algorithm}"

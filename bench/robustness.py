@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
 
 from bench.curves import limits
-from bench.figures import MEASURES, SCOPES, chance_line, label_margin, own_task
+from bench.figures import MEASURES, SCOPES, chance_line, label_margin, others_behind, own_task
 from bench.published import shift_readings
-from bench.style import COLOURS, Look, Setting, at, family_order, number, settings
+from bench.style import COLOURS, Look, Setting, at, casts, family_order, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 from tasks.shifts import SHIFTS
@@ -33,16 +33,18 @@ def strength_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure
         for scope in [scope for scope in SCOPES if scope in set(rows["scope"])]:
             read = _read(setting, scope, used)
             ends = min([low, *(100 * read["accuracy"] - 3)]), max([high, *(100 * read["accuracy"] + 2)])
-            panels = []
+            panels, groups = [], casts(used)
             for shift in [shift for shift in SHIFTS if shift in set(rows["shift"])]:
                 part = rows[rows["scope"].eq(scope) & rows["shift"].eq(shift)]
                 curves = pd.concat([clean.assign(value=SHIFTS[shift].identity), part]).sort_values("value")
-                theirs = read[read["shift"].eq(shift)]
-                draw = partial(
-                    _draw_strengths, shift=shift, curves=curves, read=theirs, looks=used, limits=ends
-                )
-                alt = _strengths_alt(setting, scope, shift, curves, theirs)
-                panels.append(Panel(SHIFTS[shift].title, alt, draw, 4.6, 3.0))
+                for ending, cast in groups:
+                    theirs = read[read["shift"].eq(shift) & read["algorithm"].isin(cast)]
+                    draw = partial(
+                        _draw_strengths, shift=shift, curves=curves, read=theirs, looks=cast, limits=ends
+                    )
+                    mine = curves[curves["algorithm"].isin(cast)]
+                    alt = _strengths_alt(setting, scope, shift, mine, theirs)
+                    panels.append(Panel(SHIFTS[shift].title + ending, alt, draw, 4.6, 3.0))
             title = f"{setting.label}, exact strengths, {SCOPES[scope]}"
             figures.append(Figure(f"strengths-{setting.slug}-{scope}", title, panels, used, columns=2))
     return figures
@@ -88,6 +90,7 @@ def _draw_strengths(
 ) -> None:
     unit = SHIFTS[shift].unit
     turn = math.degrees(1) if unit == "rad" else 1.0
+    others_behind(ax, curves.assign(x=turn * curves["value"]), "x", looks)
     for algorithm, look in looks.items():
         part, gid = curves[curves["algorithm"].eq(algorithm)], f"series-{algorithm}"
         x = turn * part["value"]

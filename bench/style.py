@@ -23,6 +23,8 @@ MARKERS = {
     "model-based": "*HdX8Pp",
     "baseline": "8psPd",
 }
+CROWD = 9
+"""More curves than these in one panel cannot be told apart."""
 _DATASETS = {"miniimagenet": "miniImageNet"}
 
 
@@ -86,6 +88,17 @@ def looks(rows: pd.DataFrame) -> dict[str, Look]:
             line = "--" if row.algorithm in CONTROLS else "-"
             result[row.algorithm] = Look(row.title, family, colour, marker, line)
     return result
+
+
+def casts(looks: dict[str, Look]) -> list[tuple[str, dict[str, Look]]]:
+    """Who is in colour in which panel, (ending of its title, looks): all in one, or a crowd family by family."""
+    if len(looks) <= CROWD:
+        return [("", looks)]
+    families = dict.fromkeys(look.family for look in looks.values())
+    return [
+        (f", {family}", {a: look for a, look in looks.items() if look.family == family})
+        for family in families
+    ]
 
 
 def family_order(family: str) -> tuple[int, str]:

@@ -6,13 +6,15 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure as MplFigure
 
-from bench import results, stats
+from bench import curves, results, stats, style
 from bench.claims import judge_study, write_claims
 from bench.degradation import DEGRADATION_COLUMNS
 from bench.figures import hardest, own_task
 from bench.report import read_summary
 from bench.study import load_study
+from bench.style import CROWD
 from bench.summarize import summarize
 from tests.report_page import Outline, build
 from tests.synthetic import make_study
@@ -237,3 +239,39 @@ def test_degradation_has_a_figure_and_a_table(page):
     assert set(maml) >= {"Area: Smear", "Area: Shear"} and "Area: Scale" not in maml
     assert (page.parent / "figures/degradation.pdf").exists()
     assert 'id="table-degradation-omniglot-5way-1shot"' in page.read_text()
+
+
+def test_a_crowd_is_drawn_family_by_family_before_all_others():
+    cells = crowd(CROWD + 1)
+    looks = style.looks(cells)
+    (figure,) = curves.shift_figures(cells, looks).values()
+    assert [panel.title for panel in figure.panels] == ["Shear, metric-based", "Shear, optimization-based"]
+    assert figure.columns == 2
+    for panel, family in zip(figure.panels, ("metric-based", "optimization-based"), strict=True):
+        mine = {a for a, look in looks.items() if look.family == family}
+        markup = figure.markup(panel)
+        assert set(re.findall(r'data-algorithm="([^"]+)"', markup)) == mine
+        ax = MplFigure().add_subplot()
+        panel.draw(ax)
+        assert len([line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_lw() == 0.8]) == len(
+            looks
+        ) - len(mine)
+
+
+def test_a_few_are_drawn_together():
+    cells = crowd(CROWD)
+    (figure,) = curves.shift_figures(cells, style.looks(cells)).values()
+    assert [panel.title for panel in figure.panels] == ["Shear"]
+
+
+def crowd(count: int) -> pd.DataFrame:
+    """Cells of so many algorithms of two families, clean and under one severity."""
+    rows = []
+    for i in range(count):
+        one = {"algorithm": f"a{i}", "title": f"A{i}", "mean": 0.9 - i / 100, "low": 0.5, "high": 1.0}
+        one |= {"family": "metric-based" if i < 4 else "optimization-based", "chance": 0.2, "reported": True}
+        one |= {"dataset": "glyphs", "way": 5, "shot": 1, "test_way": 5, "test_shot": 1, "test_steps": -1}
+        one |= {"test_tasks": "standard", "metric": "accuracy", "value": 0.0}
+        rows += [one | {"shift": "none", "severity": 0, "scope": "clean"}]
+        rows += [one | {"shift": "shear", "severity": 3, "scope": "task"}]
+    return pd.DataFrame(rows)
