@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
 from bench.study import REGRESSION
 from bench.style import Look, Setting, at, casts, listed, number, settings
-from bench.svg import Figure, Panel
+from bench.svg import INK, Figure, Panel
 from tasks.shifts import SHIFTS
 
 _CURVE_POINTS = 120
@@ -89,15 +89,14 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
         rows = at(history, setting)
         used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
-        best = [
-            f"{used[a].title} {scale * v:.3g}"
-            for a, v in rows.groupby("algorithm")["val_accuracy"].agg(top).items()
-        ]
+        best = rows.groupby("algorithm")["val_accuracy"].agg(top)
         panels = []
         for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):
-            draw = partial(_draw_learning, rows=rows, column=column, label=label, looks=used, scale=scale)
-            alt = f"{setting.label}: validation against {label}. Best: {listed(best)}."
-            panels.append(Panel(f"against {label}", alt, draw, 4.6, 3.0))
+            for ending, cast in casts(used):
+                draw = partial(_draw_learning, rows=rows, column=column, label=label, looks=cast, scale=scale)
+                said = listed(f"{look.title} {scale * best[a]:.3g}" for a, look in cast.items())
+                alt = f"{setting.label}: validation against {label}. Best: {said}."
+                panels.append(Panel(f"against {label}{ending}", alt, draw, 4.6, 3.0))
         figures.append(Figure(f"learning-{setting.slug}", setting.label, panels, used, columns=2))
     return figures
 
@@ -105,6 +104,8 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
 def _draw_learning(
     ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], scale: int
 ) -> None:
+    for _, run in rows[~rows["algorithm"].isin(looks)].groupby(["algorithm", "seed"]):
+        ax.plot(run[column], scale * run["val_accuracy"], color=INK, lw=0.6, alpha=0.25, zorder=1)
     for algorithm, look in looks.items():
         style = {"color": look.colour, "marker": look.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
         for _, run in rows[rows["algorithm"].eq(algorithm)].groupby("seed"):

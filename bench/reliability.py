@@ -51,7 +51,9 @@ def reliability_figures(
                 panels.append(Panel(family.capitalize(), alt, draw, 3.1, 2.9))
             used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
             title = f"{setting.label}, {CONDITIONS[conditions]}"
-            figures.append(Figure(f"reliability-{setting.slug}-{conditions}", title, panels, used, columns=2))
+            figures.append(
+                Figure(f"reliability-{setting.slug}-{conditions}", title, panels, used, columns=len(panels))
+            )
     return figures
 
 

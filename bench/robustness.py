@@ -46,7 +46,8 @@ def strength_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure
                     alt = _strengths_alt(setting, scope, shift, mine, theirs)
                     panels.append(Panel(SHIFTS[shift].title + ending, alt, draw, 4.6, 3.0))
             title = f"{setting.label}, exact strengths, {SCOPES[scope]}"
-            figures.append(Figure(f"strengths-{setting.slug}-{scope}", title, panels, used, columns=2))
+            columns = len(groups) if len(groups) > 1 else 2
+            figures.append(Figure(f"strengths-{setting.slug}-{scope}", title, panels, used, columns=columns))
     return figures
 
 
