@@ -126,7 +126,8 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
         if statistics.mode == "running" and self.weight.ndim == 4 and self.gamma.ndim == 1:
             given = self.running_mean, self.running_variance
-            return self._native(x.flatten(0, 1), 0, given)[0].unflatten(0, x.shape[:2])
+            y, *_ = self._native(x.flatten(0, 1), self._filters(x), self.gamma, self.beta, given)
+            return y.unflatten(0, x.shape[:2])
         if len(x) == 1 or x.device.type == "cpu":
             return self._by_task(x, statistics)
         return self._together(x, statistics)
@@ -139,18 +140,27 @@ class ConvNorm(nn.Module):
         if statistics.mode != "batch":
             mean, variance = (part.expand(len(x), -1) for part in self._known(statistics))
             given = list(zip(mean, variance, strict=True))
-        found = [self._native(images, task, given[task]) for task, images in enumerate(x)]
+        own = ((self._filters(x), 4), (self.gamma, 1), (self.beta, 1))
+        parts = (w.unbind() if w.ndim > shared_ndim else [w] * len(x) for w, shared_ndim in own)
+        found = [self._native(*task) for task in zip(x.unbind(), *parts, given, strict=True)]
         y, mean, variance, counts = zip(*found, strict=True)
         if statistics.mode == "batch":
             statistics.used[self] = (torch.stack(mean), torch.stack(variance), counts[0])
         return torch.stack(y)
 
-    def _native(self, x: Tensor, task: int, given: tuple[Tensor, Tensor] | None) -> tuple:
+    def _filters(self, x: Tensor) -> Tensor:
+        """The filters as `_native` wants them for inputs like x, those of all tasks at once."""
+        weight = self.weight.to(self._dtype(x))
+        if weight.ndim == 4:
+            return _channels_last(weight)
+        return _channels_last(weight.flatten(0, 1)).unflatten(0, weight.shape[:2])
+
+    def _native(
+        self, x: Tensor, weight: Tensor, gamma: Tensor, beta: Tensor, given: tuple[Tensor, Tensor] | None
+    ) -> tuple:
         """Images `[n, C, H, W]` of one task; also the mean and variance used, and of how many numbers they are."""
-        weight = self.weight if self.weight.ndim == 4 else self.weight[task]
-        gamma, beta = (w if w.ndim == 1 else w[task] for w in (self.gamma, self.beta))
-        dtype, kind = self._dtype(x), x.dtype
-        x, weight = _channels_last(x.to(dtype)), _channels_last(weight.to(dtype))
+        kind = x.dtype
+        x = _channels_last(x.to(weight.dtype))
         y = F.conv2d(x, weight, stride=self.stride, padding=self.padding)
         count = y.shape[0] * y.shape[2] * y.shape[3]
         if given is None:
