@@ -150,14 +150,24 @@ def test_the_critic_equals_native_layers_task_by_task():
         for convolution, norm in zip(critic.convolutions, norms, strict=True):
             x = torch.cat([x, F.relu(norm(convolution(x)))], dim=1)
         assert x.shape == (7, 41, 12)
-        torch.testing.assert_close(critic.score(x.flatten(1)).sum(), score)
+        torch.testing.assert_close(critic.score(x.flatten(1)).mean(), score)
+
+
+@pytest.mark.parametrize("critic", ["learned", "entropy"])
+def test_a_step_is_as_long_with_each_query_twice(tasks, critic):
+    model = learner(critic=critic)
+    twice = dataclasses.replace(
+        tasks, query_x=tasks.query_x.repeat(1, 2, 1, 1, 1), query_y=tasks.query_y.repeat(1, 2)
+    )
+    once, again = (planted.predictions(model, t, transductive=True) for t in (tasks, twice))
+    torch.testing.assert_close(again, once.repeat(1, 2, 1), rtol=1e-9, atol=1e-9)
 
 
 def test_the_entropy_critic_makes_predictions_surer(tasks):
     model, base = learner(critic="entropy", critic_rate=1e-3), learner(critic="none")
     before, after = (planted.predictions(m, tasks, transductive=True) for m in (base, model))
     torch.testing.assert_close(
-        entropy(before), torch.distributions.Categorical(logits=before).entropy().sum(1)
+        entropy(before), torch.distributions.Categorical(logits=before).entropy().mean(1)
     )
     assert (entropy(after) < entropy(before)).all()
 

@@ -12,7 +12,9 @@ Deviations from the paper and its released code:
 3. Batch norm's parameters in critic steps are those of the last support step. The network is the base learner's (see
    there), and the loss before the critic is its outer loss, multi-step phase included.
 4. No weight decay (1e-4 in the paper). Schedules count updates, not epochs.
-5. Inductive mode forbids what the method is about, to look at the queries together: it is the base learner's.
+5. The critic's score is the mean over the queries; the released code sums, so that a step is as long as the queries are many: a
+   model trained with 5 per class fell from 96.5 to 73.8 % at 15 (Omniglot 5-way 1-shot). `critic_rate` 0.75 is its 0.01 times 75.
+6. Inductive mode forbids what the method is about, to look at the queries together: it is the base learner's.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +34,7 @@ LAYERS, FILTERS, UNITS, EPSILON = 5, 8, 16, 1e-5
 
 
 class Critic(nn.Module):
-    """A score of each task's predictions, the sum over its queries: logits `[B, Q, way]` -> `[B]`.
+    """A score of each task's predictions, the mean over its queries: logits `[B, Q, way]` -> `[B]`.
 
     The logits with their absolute values, squares and signs are a sequence of one channel; densely connected dilated
     convolutions with batch norm over the task's queries read it, and three linear layers score it.
@@ -63,7 +65,7 @@ class Critic(nn.Module):
         for convolution, scale, shift in zip(self.convolutions, self.scale, self.shift, strict=True):
             y = convolution(x.flatten(0, 1)).unflatten(0, x.shape[:2])
             x = torch.cat([x, F.relu(standardised(y) * scale + shift)], dim=2)
-        return self.score(x.flatten(2)).sum((1, 2))
+        return self.score(x.flatten(2)).mean((1, 2))
 
 
 def standardised(x: Tensor) -> Tensor:
@@ -73,9 +75,9 @@ def standardised(x: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """`[B, Q, way]` -> `[B]`, sum over the queries."""
+    """`[B, Q, way]` -> `[B]`, mean over the queries."""
     log_p = F.log_softmax(logits, dim=-1)
-    return -(log_p.exp() * log_p).sum((1, 2))
+    return -(log_p.exp() * log_p).sum(2).mean(1)
 
 
 class SCA(MAMLPlusPlus):
@@ -96,7 +98,7 @@ class SCA(MAMLPlusPlus):
         base: str = hyper("mamlpp", "learner under the critic", ("mamlpp", "maml"))
         critic: str = hyper("learned", "loss of the unlabelled queries", ("learned", "entropy", "none"))
         critic_steps: int = hyper(1, "steps down the critic")
-        critic_rate: float = hyper(0.01, "rate of every tensor and critic step at the start")
+        critic_rate: float = hyper(0.75, "rate of every tensor and critic step at the start")
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, replace(params, **PLAIN_MAML) if params.base == "maml" else params)
