@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
 from bench.study import REGRESSION
-from bench.style import Look, Setting, at, casts, listed, number, settings
+from bench.style import Look, Setting, abreast, at, casts, listed, number, settings
 from bench.svg import INK, Figure, Panel
 from tasks.shifts import SHIFTS
 
@@ -34,10 +34,9 @@ def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Set
                     draw = partial(_draw_curves, curves=curves, looks=cast, limits=common)
                     alt = _shift_alt(setting, title, scope, curves[curves["algorithm"].isin(cast)])
                     panels.append(Panel(title + ending, alt, draw, 3.1, 2.5))
-            columns = len(groups) if len(groups) > 1 else 3
             title = f"{setting.label}, {SCOPES[scope]}"
             figures[setting, scope] = Figure(
-                f"shifts-{setting.slug}-{scope}", title, panels, used, columns=columns
+                f"shifts-{setting.slug}-{scope}", title, panels, used, abreast(groups, 3)
             )
     return figures
 
@@ -90,9 +89,9 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
         used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
         best = rows.groupby("algorithm")["val_accuracy"].agg(top)
-        panels = []
+        panels, groups = [], casts(used)
         for column, label in (("seconds", "seconds of training"), ("tasks", "tasks seen in training")):
-            for ending, cast in casts(used):
+            for ending, cast in groups:
                 draw = partial(_draw_learning, rows=rows, column=column, label=label, looks=cast, scale=scale)
                 said = listed(f"{look.title} {scale * best[a]:.3g}" for a, look in cast.items())
                 alt = f"{setting.label}: validation against {label}. Best: {said}."

@@ -10,7 +10,18 @@ from bench.contents import EMPTY, anchor
 from bench.figures import MEASURES, chance_line, factor, log_axis, others_behind, own_task
 from bench.published import load_published
 from bench.results import STANDARD
-from bench.style import Look, Setting, at, casts, dataset_label, family_order, listed, number, settings
+from bench.style import (
+    Look,
+    Setting,
+    abreast,
+    at,
+    casts,
+    dataset_label,
+    family_order,
+    listed,
+    number,
+    settings,
+)
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 
@@ -44,8 +55,7 @@ def other_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure]:
         groups = casts(used)
         panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
         if panels:
-            columns = len(groups) if len(groups) > 1 else 3
-            figures.append(Figure(f"other-{setting.slug}", setting.label, panels, used, columns=columns))
+            figures.append(Figure(f"other-{setting.slug}", setting.label, panels, used, abreast(groups, 3)))
     return figures
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, Null
 from bench.curves import limits
 from bench.figures import MEASURES, SCOPES, chance_line, label_margin, others_behind, own_task
 from bench.published import shift_readings
-from bench.style import COLOURS, Look, Setting, at, casts, family_order, number, settings
+from bench.style import COLOURS, Look, Setting, abreast, at, casts, family_order, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 from tasks.shifts import SHIFTS
@@ -46,8 +46,9 @@ def strength_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure
                     alt = _strengths_alt(setting, scope, shift, mine, theirs)
                     panels.append(Panel(SHIFTS[shift].title + ending, alt, draw, 4.6, 3.0))
             title = f"{setting.label}, exact strengths, {SCOPES[scope]}"
-            columns = len(groups) if len(groups) > 1 else 2
-            figures.append(Figure(f"strengths-{setting.slug}-{scope}", title, panels, used, columns=columns))
+            figures.append(
+                Figure(f"strengths-{setting.slug}-{scope}", title, panels, used, abreast(groups, 2))
+            )
     return figures
 
 

@@ -101,6 +101,11 @@ def casts(looks: dict[str, Look]) -> list[tuple[str, dict[str, Look]]]:
     ]
 
 
+def abreast(groups: list, few: int) -> int:
+    """Panels side by side: one of each of the `casts`, or `few` where all are in one."""
+    return len(groups) if len(groups) > 1 else few
+
+
 def family_order(family: str) -> tuple[int, str]:
     return (list(COLOURS).index(family) if family in COLOURS else len(COLOURS), family)
 

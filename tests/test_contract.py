@@ -23,10 +23,10 @@ ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in 
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
 UPDATES = {"model-based": 400, "mann": 700, "ntm": 1500, "metanet": 150}
-ENOUGH = {"ntm": 0.005}
-"""Loss at which a training may end early; the NTM's jumps, and is passed by chance at more."""
 """By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; MetaNet
 starts from gradients. The others need 120, and all stop as soon as they have learned it."""
+ENOUGH = {"ntm": 0.005}
+"""Loss at which a training may end early; the NTM's jumps, and is passed by chance at more."""
 
 
 @pytest.fixture(scope="module")
