@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from bench.figures import MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
+from bench.figures import BEHIND, MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
 from bench.study import REGRESSION
 from bench.style import Look, Setting, abreast, at, casts, listed, number, settings
-from bench.svg import INK, Figure, Panel
+from bench.svg import Figure, Panel
 from tasks.shifts import SHIFTS
 
 _CURVE_POINTS = 120
@@ -103,16 +103,13 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
 def _draw_learning(
     ax: Axes, rows: pd.DataFrame, column: str, label: str, looks: dict[str, Look], scale: int
 ) -> None:
-    for _, run in rows[~rows["algorithm"].isin(looks)].groupby(["algorithm", "seed"]):
-        ax.plot(run[column], scale * run["val_accuracy"], color=INK, lw=0.6, alpha=0.25, zorder=1)
-    for algorithm, look in looks.items():
-        style = {"color": look.colour, "marker": look.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
-        for _, run in rows[rows["algorithm"].eq(algorithm)].groupby("seed"):
-            run = run.iloc[:: max(1, len(run) // _CURVE_POINTS)]
-            every = max(1, len(run) // 6)
-            ax.plot(
-                run[column], scale * run["val_accuracy"], markevery=every, gid=f"series-{algorithm}", **style
-            )
+    for (algorithm, _), run in rows.groupby(["algorithm", "seed"], sort=False):
+        run = run.iloc[:: max(1, len(run) // _CURVE_POINTS)]
+        style, look = BEHIND, looks.get(algorithm)
+        if look:
+            style = {"color": look.colour, "marker": look.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
+            style |= {"markevery": max(1, len(run) // 6), "gid": f"series-{algorithm}"}
+        ax.plot(run[column], scale * run["val_accuracy"], **style)
     ax.set_xlabel(label)
     ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
     if rows[column].max() > 1e4:

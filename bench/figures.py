@@ -13,6 +13,8 @@ from bench.style import Look, at, dataset_label, family_order, listed, number, s
 from bench.svg import INK, Figure, Panel
 
 MEASURES = {"accuracy": "accuracy, %", "mse": "mean squared error"}
+BEHIND = {"color": INK, "lw": 0.8, "alpha": 0.3, "zorder": 1}
+"""Curves that have their own panel elsewhere."""
 SCOPES = {"task": "whole task shifted", "query": "only queries shifted"}
 CONDITIONS = {"clean": "in distribution", "shifted": "shifted"}
 
@@ -147,4 +149,4 @@ def _draw_ranks(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
 def others_behind(ax: Axes, curves: pd.DataFrame, x: str, looks: dict[str, Look]) -> None:
     """The algorithms that have their own panel elsewhere, as thin lines to compare with: mean against the column x."""
     for _, part in curves[~curves["algorithm"].isin(looks)].groupby("algorithm"):
-        ax.plot(part[x], factor(curves) * part["mean"], color=INK, lw=0.8, alpha=0.3, zorder=1)
+        ax.plot(part[x], factor(curves) * part["mean"], **BEHIND)
