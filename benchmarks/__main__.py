@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from bench import devices
-from benchmarks import convolutions, maml, protonet, sampling, table, testing
+from benchmarks import convolutions, maml, protonet, sampling, table, testing, updates
 from benchmarks.timing import Comparison, Scale, measure
 
 CASES: dict[str, Callable[[Scale, torch.device], Iterator[Comparison]]] = {
@@ -17,6 +17,7 @@ CASES: dict[str, Callable[[Scale, torch.device], Iterator[Comparison]]] = {
     "protonet": protonet.cases,
     "testing": testing.cases,
     "convolutions": convolutions.cases,
+    "updates": updates.cases,
 }
 RESULTS = Path(__file__).with_name("results.csv")
 

@@ -37,6 +37,11 @@ def double(batch: Episodes) -> Episodes:
     return replace(batch, support_x=batch.support_x.double(), query_x=batch.query_x.double())
 
 
+def on(device: torch.device, batch: Episodes) -> Episodes:
+    moved = {name: value.to(device) for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    return replace(batch, **moved)
+
+
 def learner(kind: type[MetaLearner], device: torch.device, way: int = 5, **values) -> MetaLearner:
     """A learner for `way`-way 1-shot tasks with fixed initial weights, some scales negative."""
     torch.manual_seed(0)

@@ -1,0 +1,58 @@
+"""Case `updates`: one meta-update as studies do it, 5-way 1-shot on Conv4, by the type of its convolutions and by device."""
+
+from collections.abc import Iterator
+
+import torch
+
+import algos
+from algos.nets.layers import train_in
+from benchmarks import synthetic
+from benchmarks.timing import Comparison, Scale, Variant, local
+from tasks.episodes import Episodes
+
+ALGORITHMS = ("protonet", "maml", "reptile", "metaopt_svm", "snail", "metanet", "mann")
+TOLERANCE = 0.1
+"""Largest relative difference of two first losses: bfloat16 keeps 8 bits, and a GPU multiplies with 10 (TF32)."""
+
+
+def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
+    cpu = torch.device("cpu")
+    for name in ALGORITHMS:
+        ways = {"float32": (device, torch.float32), "bfloat16": (device, torch.bfloat16)}
+        if device.type == "cuda":
+            ways["float32, one thread of its CPU"] = (cpu, torch.float32)
+        steps = {variant: Update(name, scale, *way) for variant, way in ways.items()}
+        first = [first_loss(step) for step in steps.values()]
+        assert max(first) - min(first) <= TOLERANCE * max(first), f"{name}: losses {first} differ"
+        variants: list[Variant] = [
+            local(variant, scale.tasks, step, ways[variant][0]) for variant, step in steps.items()
+        ]
+        yield Comparison("updates", name, "tasks", variants)
+
+
+def first_loss(step: "Update") -> float:
+    torch.manual_seed(0)  # Reptile draws its mini-batches
+    return step().item()
+
+
+class Update:
+    """`meta_update` on the same episodes each time, at a rate of zero: as much work, and the weights stay."""
+
+    def __init__(self, name: str, scale: Scale, device: torch.device, dtype: torch.dtype):
+        kind = algos.load(name)
+        known = kind.Params.__dataclass_fields__
+        wanted = {"meta_batch": scale.tasks, "hidden": scale.hidden, "backbone": "conv4"}
+        values = {key: value for key, value in wanted.items() if key in known}
+        self.learner = synthetic.learner(kind, device, **values).train()
+        train_in(self.learner, dtype)
+        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=0.0)
+        self.device, self.episodes = device, None  # drawn at the first call, which knows the sizes
+
+    def sample(self, tasks: int, way: int, shot: int, query: int, *_: str) -> Episodes:
+        if self.episodes is None:
+            drawn = synthetic.episodes(tasks, way, shot, query, torch.device("cpu"))
+            self.episodes = synthetic.on(self.device, drawn)
+        return self.episodes
+
+    def __call__(self) -> torch.Tensor:
+        return self.learner.meta_update(self, self.optimizer)
