@@ -11,6 +11,7 @@ import math
 import signal
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ import torch
 import algos
 from algos.base import MetaLearner, Params
 from algos.nets.layers import train_in
-from bench import checkpoint, devices, results
+from bench import capture, checkpoint, devices, results
 from bench.flops import gflops
 from bench.sources import open_source
 from bench.stats import episode_interval
@@ -130,7 +131,10 @@ class MetaTraining:
             "train", max(8, episodes // 4), run.way, run.shot, query, study_seed
         )
         self.sampler = self.source.sampler("meta-training", run.way, run.shot, self.code, run.seed)
-        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=self.params.learning_rate)
+        self.optimizer = capture.adam(self.learner, self.device)
+        self.update = partial(self.learner.meta_update, self.sampler, self.optimizer)
+        if self.device.type == "cuda" and self.learner.capturable:
+            self.update = capture.Captured(self.learner, self.sampler, self.optimizer)
         self.loss_sum = torch.zeros((), device=self.device)
         state = checkpoint.load(run.folder, self.fingerprint, self.device)
         if state is not None:
@@ -180,9 +184,8 @@ class MetaTraining:
 
     def _update(self) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.params, self.step)
-        self.loss_sum += self.learner.meta_update(self.sampler, self.optimizer)
+        capture.set_rate(self.optimizer, learning_rate(self.params, self.step))
+        self.loss_sum += self.update()
         self.step += 1
         self.seconds += time.perf_counter() - wall
         self.cpu_seconds += time.process_time() - cpu
@@ -239,7 +242,7 @@ class MetaTraining:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.learner.load_state_dict(state["learner"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        capture.load_state(self.optimizer, state["optimizer"])
         self.sampler.generator.set_state(state["sampler"])
         torch.set_rng_state(state["torch"])
         if state["cuda"] is not None and self.device.type == "cuda":

@@ -1,4 +1,7 @@
-"""Case `updates`: one meta-update as studies do it, 5-way 1-shot on Conv4, by the type of its convolutions and by device."""
+"""Case `updates`: one meta-update as studies do it, 5-way 1-shot on Conv4, by the type of its convolutions and by device.
+
+On a GPU also recorded and replayed, as a study does it there (bench/capture.py).
+"""
 
 from collections.abc import Iterator
 
@@ -6,9 +9,11 @@ import torch
 
 import algos
 from algos.nets.layers import train_in
+from bench import capture
 from benchmarks import synthetic
 from benchmarks.timing import Comparison, Scale, Variant, local
 from tasks.episodes import Episodes
+from tasks.seeds import torch_generator
 
 ALGORITHMS = ("protonet", "maml", "reptile", "metaopt_svm", "snail", "metanet", "mann")
 TOLERANCE = 0.1
@@ -27,6 +32,9 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
         variants: list[Variant] = [
             local(variant, scale.tasks, step, ways[variant][0]) for variant, step in steps.items()
         ]
+        if device.type == "cuda" and algos.load(name).capturable:
+            recorded = Update(name, scale, device, torch.float32).recorded()
+            variants.insert(1, local("float32, recorded", scale.tasks, recorded, device))
         yield Comparison("updates", name, "tasks", variants)
 
 
@@ -45,7 +53,9 @@ class Update:
         values = {key: value for key, value in wanted.items() if key in known}
         self.learner = synthetic.learner(kind, device, **values).train()
         train_in(self.learner, dtype)
-        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=0.0)
+        self.optimizer = capture.adam(self.learner, device)
+        capture.set_rate(self.optimizer, 0.0)
+        self.generator = torch_generator(device, "benchmarks")
         self.device, self.episodes = device, None  # drawn at the first call, which knows the sizes
 
     def sample(self, tasks: int, way: int, shot: int, query: int, *_: str) -> Episodes:
@@ -53,6 +63,9 @@ class Update:
             drawn = synthetic.episodes(tasks, way, shot, query, torch.device("cpu"))
             self.episodes = synthetic.on(self.device, drawn)
         return self.episodes
+
+    def recorded(self) -> capture.Captured:
+        return capture.Captured(self.learner, self, self.optimizer)
 
     def __call__(self) -> torch.Tensor:
         return self.learner.meta_update(self, self.optimizer)

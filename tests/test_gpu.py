@@ -1,4 +1,7 @@
-"""A GPU gives what the CPU gives: the same loss, weights after a meta-update, and predictions, for every algorithm."""
+"""A GPU gives what the CPU gives: the same loss, weights after a meta-update, and predictions, for every algorithm.
+
+And a recorded meta-update does what the ordinary one does, task after task.
+"""
 
 import dataclasses
 
@@ -7,12 +10,18 @@ import torch
 
 from algos import load
 from algos.base import MetaLearner
-from tasks.episodes import Episodes
+from bench import capture
+from tasks.dataset import ImageData
+from tasks.episodes import Episodes, EpisodeSampler
+from tasks.seeds import torch_generator
 from tests import planted
 from tests.test_contract import ALGORITHMS, TRAINED
 
 if not torch.cuda.is_available():
     pytest.skip("needs a GPU", allow_module_level=True)
+
+CAPTURABLE = [name for name in TRAINED if load(name).capturable]
+GPU = torch.device("cuda")
 
 
 class Given:
@@ -68,3 +77,47 @@ def test_predictions_are_the_same(name, transductive):
         for device, learner in learners(name).items()
     }
     torch.testing.assert_close(found["cuda"], found["cpu"], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", CAPTURABLE)
+def test_a_recorded_update_does_what_the_ordinary_one_does(name):
+    found = {}
+    for recorded in (False, True):
+        learner = planted.small(load(name), meta_batch=4).double().to(GPU).train()
+        optimizer = capture.adam(learner, GPU)
+        update = capture.Captured(learner, doubled_sampler(), optimizer) if recorded else None
+        sampler = doubled_sampler()
+        losses = []
+        for step in range(capture.WARM_UP + 5):
+            capture.set_rate(optimizer, 1e-3 / (1 + step))
+            losses.append((update() if recorded else learner.meta_update(sampler, optimizer)).clone())
+        found[recorded] = torch.stack(losses), learner.state_dict()
+    assert len(found[True][0].unique()) == len(found[True][0])  # each update has tasks of its own
+    torch.testing.assert_close(found[True], found[False], rtol=1e-6, atol=1e-8)
+
+
+def doubled_sampler() -> EpisodeSampler:
+    """Training tasks of the planted problem in float64, drawn on the GPU."""
+
+    class Doubled(EpisodeSampler):
+        def sample(self, *sizes: object) -> Episodes:
+            return on("cuda", super().sample(*sizes))
+
+    split = ImageData(planted.meta(), planted.pictures()).split("train", GPU)
+    return Doubled(split, torch_generator(GPU, "recorded"))
+
+
+def test_a_training_goes_on_on_another_device():
+    learners = {device: planted.small(load("protonet")).to(device) for device in ("cpu", "cuda")}
+    optimizers = {device: capture.adam(learner, torch.device(device)) for device, learner in learners.items()}
+    tasks = planted.episodes(name="training", part="train")
+    learners["cpu"].train().meta_update(Given(tasks), optimizers["cpu"])
+    capture.load_state(optimizers["cuda"], optimizers["cpu"].state_dict())
+    learners["cuda"].load_state_dict(learners["cpu"].state_dict())
+    for device, learner in learners.items():
+        moved = dataclasses.replace(
+            tasks, **{k: v.to(device) for k, v in vars(tasks).items() if isinstance(v, torch.Tensor)}
+        )
+        learner.train().meta_update(Given(moved), optimizers[device])
+    there = {name: w.cpu() for name, w in learners["cuda"].state_dict().items()}
+    torch.testing.assert_close(there, dict(learners["cpu"].state_dict()), rtol=1e-3, atol=1e-4)

@@ -37,6 +37,7 @@ class Matching(EmbeddingLearner):
     title = "Matching Networks"
     family = "metric-based"
     citation = "Vinyals et al. 2016"
+    capturable = True
     presets = {"omniglot": dict(train_query=5), "miniimagenet": dict(train_query=15)}
 
     @dataclass(frozen=True)

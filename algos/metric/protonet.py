@@ -24,6 +24,7 @@ class ProtoNet(EmbeddingLearner):
     title = "ProtoNet"
     family = "metric-based"
     citation = "Snell et al. 2017"
+    capturable = True
     presets = {
         "omniglot": dict(train_way=60, train_query=5, steps=20_000, schedule="halve", halve_every=2_000),
         "miniimagenet": dict(train_way=20, train_query=15, steps=20_000, schedule="halve", halve_every=2_000),

@@ -51,6 +51,7 @@ class Relation(EmbeddingLearner):
     title = "Relation Network"
     family = "metric-based"
     citation = "Sung et al. 2018"
+    capturable = True
     paper_mode = "transductive"
     presets = {
         "omniglot": dict(steps=1_000_000, schedule="halve", halve_every=100_000, clip_norm=0.5),

@@ -32,6 +32,7 @@ class Siamese(EmbeddingLearner):
     title = "Siamese network"
     family = "metric-based"
     citation = "Koch et al. 2015"
+    capturable = True
     presets = {
         "omniglot": dict(
             train_way=64, train_query=1, meta_batch=1

@@ -57,6 +57,7 @@ class LSTM(EmbeddingLearner):
     title = "LSTM (black box)"
     family = "model-based"
     citation = "Hochreiter et al. 2001; Santoro et al. 2016"
+    capturable = True
     tasks = ("classification", "regression")
     any_way = False
     presets = {

@@ -66,7 +66,7 @@ class LeastRecentlyUsedMemory(nn.Module):
     def initial(self, batch: int) -> State:
         """An empty memory whose first slot counts as used."""
         weight = self.emit.weight
-        first = weight.new_zeros(batch, self.slots).index_fill_(1, torch.tensor(0, device=weight.device), 1.0)
+        first = torch.cat([weight.new_ones(batch, 1), weight.new_zeros(batch, self.slots - 1)], dim=1)
         return State(
             weight.new_zeros(batch, self.outputs),
             weight.new_zeros(batch, weight.shape[1]),
@@ -110,6 +110,7 @@ class LeastRecentlyUsedMemory(nn.Module):
 class MANN(MemoryLearner):
     title = "MANN"
     citation = "Santoro et al. 2016"
+    capturable = True
 
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):

@@ -53,6 +53,7 @@ class MetaNet(EmbeddingLearner):
     title = "MetaNet"
     family = "model-based"
     citation = "Munkhdalai & Yu 2017"
+    capturable = True
     modes = ("inductive",)
     any_way = False
     presets = {

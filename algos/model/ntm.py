@@ -147,6 +147,7 @@ class TuringMemory(nn.Module):
 class NTM(MemoryLearner):
     title = "NTM"
     citation = "Graves et al. 2014; Santoro et al. 2016"
+    capturable = True
 
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):

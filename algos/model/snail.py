@@ -30,6 +30,7 @@ class SNAIL(EmbeddingLearner):
     title = "SNAIL"
     family = "model-based"
     citation = "Mishra et al. 2018"
+    capturable = True
     tasks = ("classification", "regression")
     any_way = False
     presets = {

@@ -7,7 +7,8 @@ Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep N
 
 Deviations from the paper and its released code:
 1. The inner loss is the mean cross-entropy over the support set; the released code's sum over classes is
-   `inner_reduction: sum` (N times larger, so its step of 0.4 is 2.0 in ours at 5-way).
+   `inner_reduction: sum`, N times larger. The miniImageNet preset has it, the Omniglot presets do not (their step of 0.4
+   would be 2.0 in ours at 5-way).
 2. Batch norm has a learned scale besides the shift. Neither is adapted in the inner loop, as in the released code.
 3. Outside the presets, 5 queries per class in training (the code uses as many as shots on Omniglot, 15 on miniImageNet).
 4. Inductive mode, which the paper lacks: queries are normalised by the statistics of the adapted support pass.
@@ -66,6 +67,7 @@ class MAML(MetaLearner):
     title = "MAML"
     family = "optimization-based"
     citation = "Finn et al. 2017"
+    capturable = True
     tasks = ("classification", "regression")
     paper_mode = "transductive"
     first_order = False
@@ -76,7 +78,8 @@ class MAML(MetaLearner):
         "omniglot 5way": dict(meta_batch=32, inner_rate=0.4, inner_steps=1, test_steps=3),
         "omniglot 20way": dict(meta_batch=16, inner_rate=0.1, inner_steps=5, test_steps=5),
         "miniimagenet": dict(
-            hidden=32, inner_rate=0.01, inner_steps=5, test_steps=10, train_query=15, steps=60_000, schedule="constant"
+            backbone="conv4", hidden=32, inner_rate=0.01, inner_reduction="sum", inner_steps=5, test_steps=10,
+            train_query=15, steps=60_000, schedule="constant",
         ),
         "miniimagenet 1shot": dict(meta_batch=4),
         "miniimagenet 5shot": dict(meta_batch=2),

@@ -43,6 +43,7 @@ def step_importance(progress: float, steps: int) -> list[float]:
 class MAMLPlusPlus(MAML):
     title = "MAML++"
     citation = "Antoniou et al. 2019"
+    capturable = False  # derivatives and weights of the loss go by the number of the update
     presets = {
         "omniglot": dict(backbone="conv4", meta_batch=8, train_query=1, steps=50_000, clip_norm=0.0),
         "miniimagenet": dict(

@@ -45,6 +45,7 @@ class Supervised(EmbeddingLearner):
     title = "Supervised classifier"
     family = "baseline"
     citation = "Chen et al. 2019"
+    capturable = True
     presets = {
         "omniglot": dict(batch_size=16, steps=25_700, schedule="constant"),  # 5 epochs; more overfits
         "miniimagenet": dict(batch_size=16, steps=960_000, schedule="constant", augment=True),  # 400 epochs
