@@ -78,8 +78,8 @@ class Heads(nn.Module):
 def rotate(weights: Tensor, shift: Tensor) -> Tensor:
     """Circular convolution: weights `[B, H, P]`, shift `[B, H, 2 m + 1]` the shares of moves by -m ... m slots."""
     reach = shift.shape[-1] // 2
-    padded = F.pad(weights, (reach, reach), mode="circular")  # entry i + reach - j moves by j to slot i
-    return (padded.unfold(-1, shift.shape[-1], 1) * shift.flip(-1).unsqueeze(-2)).sum(-1)
+    moved = [weights.roll(slots, dims=-1) for slots in range(-reach, reach + 1)]
+    return (torch.stack(moved, dim=-1) * shift.unsqueeze(-2)).sum(-1)
 
 
 def sharpen(weights: Tensor, power: Tensor) -> Tensor:
