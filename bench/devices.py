@@ -64,7 +64,8 @@ def now() -> str:
 def provenance(device: torch.device, started: str) -> dict[str, Any]:
     """Code, versions and hardware behind a result."""
     return {
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _git("rev-parse", "HEAD")
+        or os.environ.get("GIT_COMMIT"),  # where only the files were copied to
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -84,7 +85,7 @@ def _git(*arguments: str) -> str | None:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
-        return os.environ.get("GIT_COMMIT")
+        return None
 
 
 def _cpu_model() -> str:

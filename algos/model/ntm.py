@@ -147,7 +147,7 @@ class TuringMemory(nn.Module):
 class NTM(MemoryLearner):
     title = "NTM"
     citation = "Graves et al. 2014; Santoro et al. 2016"
-    capturable = True
+    capturable = False  # something in its backward pass waits for the device
 
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):
