@@ -147,7 +147,7 @@ class TuringMemory(nn.Module):
 class NTM(MemoryLearner):
     title = "NTM"
     citation = "Graves et al. 2014; Santoro et al. 2016"
-    capturable = False  # something in its backward pass waits for the device
+    capturable = False  # the derivative of `prod`, in `write`, waits for the device
 
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):
