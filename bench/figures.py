@@ -147,6 +147,12 @@ def _draw_ranks(ax: Axes, rows: pd.DataFrame, looks: dict[str, Look]) -> None:
 
 
 def others_behind(ax: Axes, curves: pd.DataFrame, x: str, looks: dict[str, Look]) -> None:
-    """The algorithms that have their own panel elsewhere, as thin lines to compare with: mean against the column x."""
-    for _, part in curves[~curves["algorithm"].isin(looks)].groupby("algorithm"):
-        ax.plot(part[x], factor(curves) * part["mean"], **BEHIND)
+    """The algorithms that have their own panel elsewhere, as thin lines to compare with: mean against the column x.
+
+    One line with gaps, not twenty: a page has thousands of them.
+    """
+    others = [part[[x, "mean"]] for _, part in curves[~curves["algorithm"].isin(looks)].groupby("algorithm")]
+    if others:
+        gap = pd.DataFrame({x: [np.nan], "mean": [np.nan]})
+        line = pd.concat([rows for part in others for rows in (part, gap)])
+        ax.plot(line[x], factor(curves) * line["mean"], **BEHIND)

@@ -26,14 +26,17 @@ from bench import (
 from bench.pictures import data_uri, pictures
 from bench.results import BINS, as_trained, write_text
 from bench.study import Study, load_study, reports_root, results_root
-from bench.style import Look, dataset_label, looks, settings
-from bench.svg import Figure, marker_path
+from bench.style import Look, Setting, dataset_label, looks, settings
+from bench.svg import Figure, marker_path, shared_styles
 from bench.tables import Table
 from tasks.dataset import prepared_root
 
 PAGE = Path(__file__).resolve().parents[1] / "workflow" / "report"
 CALIBRATED = ("calibration", "calibration_scores")
 SUMMARIES = ("cells", "comparisons", "degradation", "ranks", "runs", "claims", "modes", *CALIBRATED)
+PER_TASK = ("shifts", "strengths")
+TASKS_IN_PAGE = 4
+"""Up to so many tasks, the page has these figures of them all; each is up to half a megabyte with 24 learners."""
 SECTIONS = {
     "result": "Result",
     "table": "Table",
@@ -128,6 +131,7 @@ def build_report(study: Study) -> Path:
     source, target = results_root() / study.name, reports_root() / study.name
     summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
+    beside = [f for name in PER_TASK for f in drawn[name] if not in_page(f, settings(summary.cells))]
     drawn["fits"] = regression.fit_figures(study, summary.looks)
     drawn["depth"] = depth.depth_figures(study, summary.cells)
     shown = pictures(study)
@@ -138,6 +142,7 @@ def build_report(study: Study) -> Path:
     page = render(
         study=study,
         figures=drawn,
+        beside=[figure.name for figure in beside],
         tables=tables,
         findings=evidence.findings(summary.cells, summary.comparisons, summary.scope),
         captions=captions(summary),
@@ -148,6 +153,12 @@ def build_report(study: Study) -> Path:
         counts=summary.runs["status"].value_counts().to_dict(),
     )
     return write_text(target / "report.html", page)
+
+
+def in_page(figure: Figure, tasks: list[Setting]) -> bool:
+    """False for a figure of one task that stays a file beside the page: of many tasks, each data set's first is shown."""
+    first = {task.dataset: task.slug for task in reversed(tasks)}.values()
+    return len(tasks) <= TASKS_IN_PAGE or any(f"-{slug}-" in figure.name for slug in first)
 
 
 def draw(summary: Summary) -> dict[str, list[Figure]]:
@@ -230,6 +241,7 @@ def render(**context) -> str:
     )
     environment.globals.update(marker_path=marker_path, data_uri=data_uri, dataset_label=dataset_label)
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         style=style, script=script, sections=SECTIONS, **context
     )
+    return shared_styles(page)

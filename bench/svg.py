@@ -1,5 +1,6 @@
 """Drawings as files (SVG, PDF) and as SVG markup that lives inside a page and takes its font and text colour."""
 
+import hashlib
 import io
 import re
 from collections.abc import Callable
@@ -42,6 +43,7 @@ STYLE = {
         for key in ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "grid.color")
     },
     **{key: INK for key in ("xtick.color", "ytick.color")},
+    **{key: False for key in ("xtick.bottom", "ytick.left")},  # the grid says where a label belongs
 }
 _NO_DATE = {"Date": None, "Creator": None}
 _TITLE = 0.3  # inches above each panel of a file
@@ -135,24 +137,54 @@ def inline(svg: str, prefix: str) -> str:
     Groups drawn with gid `series-<algorithm>` carry that name in `data-algorithm`, so that a legend can find them.
     """
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
     svg = re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', r'<svg \1 aria-hidden="true">', svg, count=1)
     svg = svg.replace("xlink:href", "href").replace(INK, "currentColor")
     svg = re.sub(r'<g id="series-([^"]+)"', r'<g class="series" data-algorithm="\1"', svg)
     svg = re.sub(r'<g id="[^"]+"', "<g", svg)
-    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r"font: ((?:\w+ )*?[\d.]+px) [^;\"]+", lambda m: _font(m[1]), svg)
-    svg = re.sub(r'\b(d|x|y|transform)="[^"]+"', lambda m: re.sub(r"-?\d+\.\d{3,}", _short, m[0]), svg)
-    return re.sub(r"\s*\n\s*", "\n", svg)
+    svg = _short_ids(svg, prefix)
+    svg = re.sub(r" ?font-family: [^;\"]+;?| transform=\"rotate\(-0 [^\"]+\"", "", svg)
+    svg = re.sub(r'\b(d|x|y|transform)="[^"]+"', lambda m: re.sub(r"-?\d+\.\d+", _short, m[0]), svg)
+    svg = re.sub(r' d="[^"]+"', lambda m: ' d="' + re.sub(r"\s*([A-Za-z])\s*", r"\1", m[0][4:]), svg)
+    svg = re.sub(r'<path [^>]*style="fill: none"/>', "", svg)  # backgrounds, which are not drawn
+    return re.sub(r"\s*\n\s*", "\n", _without_bare_groups(svg))
 
 
-def _font(words: str) -> str:
-    *weight, size = words.split()
-    return f"font-size: {size}" + (f"; font-weight: {weight[0]}" if weight else "")
+def _without_bare_groups(svg: str) -> str:
+    opened = []
+
+    def kept(match: re.Match) -> str:
+        if match[0] != "</g>":
+            opened.append(match[0] if match[0] != "<g>" else "")
+            return opened[-1]
+        return match[0] if opened.pop() else ""
+
+    return re.sub(r"<g(?: [^>]*)?>|</g>", kept, svg)
+
+
+def _short_ids(svg: str, prefix: str) -> str:
+    """Ids are the page's: the first digits of a digest of the drawing's name, and a number within the drawing."""
+    names = list(dict.fromkeys(re.findall(r' id="([^"]+)"', svg)))
+    first = hashlib.sha256(prefix.encode()).hexdigest()[:7]
+    short = {name: f"v{first}-{i}" for i, name in enumerate(names)}
+    return re.sub(r'( id="|href="#|url\(#)([^")]+)', lambda m: m[1] + short[m[2]], svg)
 
 
 def _short(match: re.Match) -> str:
-    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
+    value = float(match[0])
+    return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
+
+
+def shared_styles(page: str) -> str:
+    """Make a class of the page's style sheet of each style in its drawings: thousands of lines have a few dozen looks."""
+    classes: dict[str, str] = {}
+
+    def named(match: re.Match) -> str:
+        return f'{match[1]}class="{classes.setdefault(match[2], f"v{len(classes)}")}"'
+
+    page = re.sub(r'(<(?:path|use|text|g) (?![^>]*class=)[^>]*?)style="([^"]*)"', named, page)
+    rules = "".join(f".{name}{{{style}}}\n" for style, name in classes.items())
+    return page.replace("</style>", f"{rules}</style>", 1)
 
 
 def marker_path(marker: str) -> str:

@@ -71,6 +71,15 @@ def test_everything_is_in_the_page(outline):
     assert len(outline.sources) > 3, "no picture at all would pass, too"
 
 
+def test_drawings_find_their_parts_and_share_their_looks(page, outline):
+    parts = [source[1:] for source in outline.sources if source.startswith("#")]
+    assert len(parts) > 100 and set(parts) <= set(outline.ids)
+    drawings = "".join(re.findall(r'<svg viewBox="0 0 .*?</svg>', page.read_text(), re.S))
+    assert "font-family" not in drawings and 'style="' not in drawings
+    used = set(re.findall(r'<(?:path|use|text) [^>]*class="(v\d+)"', drawings))
+    assert len(used) > 10 and all(f"\n.{name}{{" in page.read_text() for name in used - {"v0"})
+
+
 def test_links_resolve(page, outline):
     inside = {link[1:] for link in outline.links if link.startswith("#")}
     assert inside <= set(outline.ids)
@@ -280,6 +289,25 @@ def test_a_study_without_any_result_still_has_a_page(tmp_path):
     )
     assert "No run has a result yet" in page.read_text()
     assert len(list(csv.DictReader((page.parent / "tables" / "missing.csv").open()))) == 2
+
+
+def test_of_many_tasks_the_page_has_the_curves_of_each_data_sets_first(tmp_path):
+    page = build(
+        tmp_path,
+        algorithms=("protonet", "maml"),
+        datasets={"omniglot": {"ways": [5, 20], "shots": [1]}, "glyphs": {"ways": [5], "shots": [1, 5, 10]}},
+        shifts={"smear": (1,)},
+        scopes=["task"],
+        episodes=20,
+        shift_episodes=10,
+    )
+    found = Outline(page)
+    inside = set(re.findall(r'<figure class="plots *" id="figure-shifts-([^"]+)-task"', page.read_text()))
+    assert inside == {"omniglot-5way-1shot", "glyphs-5way-1shot"}
+    for task in ("omniglot-20way-1shot", "glyphs-5way-5shot", "glyphs-5way-10shot"):
+        assert f"figure-shifts-{task}-task" in found.ids
+        assert f"figures/shifts-{task}-task.svg" in found.links
+    test_links_resolve(page, found)
 
 
 def test_a_study_that_was_not_summarized_is_a_clear_error(tmp_path):
