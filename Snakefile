@@ -57,3 +57,7 @@ onerror:
     shell(
         "python -m bench summarize {STUDY_FILE} && python -m bench claims {STUDY_FILE} && python -m bench report {STUDY_FILE} || true"
     )
+    # Snakemake must not take it for the report of the whole study: dated back to 2000, it is older than what goes into that.
+    # (Not to the epoch: a time of 0 is ignored.)
+    for partial in (*glob(f"{RESULTS}/tables/*"), *glob(f"{REPORTS}/report.html")):
+        os.utime(partial, (946684800, 946684800))
