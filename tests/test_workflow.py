@@ -170,7 +170,9 @@ def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
     assert (results / "pixel_nn" / "seed0" / "episodes.parquet").exists()
     assert "missing" in (finished.folder / "results/failing/tables/runs.csv").read_text()
     assert "cosine" in (finished.folder / "reports/failing/report.html").read_text()
-    assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP  # the same command again
+    assert (
+        finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
+    )  # the same command again
     file.write_text(EXAMPLE)
     assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
     finished.snakemake("--configfile", study)
