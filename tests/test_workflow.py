@@ -170,9 +170,8 @@ def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
     assert (results / "pixel_nn" / "seed0" / "episodes.parquet").exists()
     assert "missing" in (finished.folder / "results/failing/tables/runs.csv").read_text()
     assert "cosine" in (finished.folder / "reports/failing/report.html").read_text()
-    assert (
-        finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
-    )  # the same command again
+    # The same command again goes on, although there is a report.
+    assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
     file.write_text(EXAMPLE)
     assert finished.plan("--configfile", study) == runs(learners=["cosine"]) | SUMMED_UP
     finished.snakemake("--configfile", study)
