@@ -22,7 +22,7 @@ EVERY = algos.discover()
 ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in algos.load(name).tasks}
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 400, "mann": 700, "ntm": 1500, "metanet": 150}
+UPDATES = {"model-based": 400, "mann": 1000, "ntm": 1500, "metanet": 150}
 """By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; MetaNet
 starts from gradients. The others need 120, and all stop as soon as they have learned it."""
 ENOUGH = {"ntm": 0.005}
