@@ -64,8 +64,8 @@ def now() -> str:
 def provenance(device: torch.device, started: str) -> dict[str, Any]:
     """Code, versions and hardware behind a result."""
     return {
-        "git_commit": _git("rev-parse", "HEAD")
-        or os.environ.get("GIT_COMMIT"),  # where only the files were copied to
+        # GIT_COMMIT: where only the files were copied to
+        "git_commit": _git("rev-parse", "HEAD") or os.environ.get("GIT_COMMIT"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -131,7 +131,8 @@ def build_report(study: Study) -> Path:
     source, target = results_root() / study.name, reports_root() / study.name
     summary = read_summary(source / "tables", datasets)
     drawn, tables = draw(summary), tabulate(summary)
-    beside = [f for name in PER_TASK for f in drawn[name] if not in_page(f, settings(summary.cells))]
+    tasks = settings(summary.cells)
+    beside = [f.name for name in PER_TASK for f in drawn[name] if not in_page(f, tasks)]
     drawn["fits"] = regression.fit_figures(study, summary.looks)
     drawn["depth"] = depth.depth_figures(study, summary.cells)
     shown = pictures(study)
@@ -142,7 +143,7 @@ def build_report(study: Study) -> Path:
     page = render(
         study=study,
         figures=drawn,
-        beside=[figure.name for figure in beside],
+        beside=beside,
         tables=tables,
         findings=evidence.findings(summary.cells, summary.comparisons, summary.scope),
         captions=captions(summary),

@@ -11,6 +11,7 @@ import algos
 from algos.nets.layers import train_in
 from bench import capture
 from benchmarks import synthetic
+from benchmarks.maml import OurStep
 from benchmarks.timing import Comparison, Scale, Variant, local
 from tasks.episodes import Episodes
 from tasks.seeds import torch_generator
@@ -27,7 +28,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
         if device.type == "cuda":
             ways["float32, one thread of its CPU"] = (cpu, torch.float32)
         steps = {variant: Update(name, scale, *way) for variant, way in ways.items()}
-        first = [first_loss(step) for step in steps.values()]
+        first = [step().item() for step in steps.values()]
         assert max(first) - min(first) <= TOLERANCE * max(first), f"{name}: losses {first} differ"
         variants: list[Variant] = [
             local(variant, scale.tasks, step, ways[variant][0]) for variant, step in steps.items()
@@ -38,22 +39,17 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
         yield Comparison("updates", name, "tasks", variants)
 
 
-def first_loss(step: "Update") -> float:
-    torch.manual_seed(0)  # Reptile draws its mini-batches
-    return step().item()
-
-
-class Update:
-    """`meta_update` on the same episodes each time, at a rate of zero: as much work, and the weights stay."""
+class Update(OurStep):
+    """The same for any learner, which says itself how large its tasks are; recorded, too."""
 
     def __init__(self, name: str, scale: Scale, device: torch.device, dtype: torch.dtype):
         kind = algos.load(name)
         known = kind.Params.__dataclass_fields__
         wanted = {"meta_batch": scale.tasks, "hidden": scale.hidden, "backbone": "conv4"}
         values = {key: value for key, value in wanted.items() if key in known}
-        self.learner = synthetic.learner(kind, device, **values).train()
-        train_in(self.learner, dtype)
-        self.optimizer = capture.adam(self.learner, device)
+        self.model = synthetic.learner(kind, device, **values).train()
+        train_in(self.model, dtype)
+        self.optimizer = capture.adam(self.model, device)
         capture.set_rate(self.optimizer, 0.0)
         self.generator = torch_generator(device, "benchmarks")
         self.device, self.episodes = device, None  # drawn at the first call, which knows the sizes
@@ -65,10 +61,7 @@ class Update:
         return self.episodes
 
     def recorded(self) -> capture.Captured:
-        update = capture.Captured(self.learner, self, self.optimizer)
+        update = capture.Captured(self.model, self, self.optimizer)
         for _ in range(capture.WARM_UP + 1):
             update()
         return update
-
-    def __call__(self) -> torch.Tensor:
-        return self.learner.meta_update(self, self.optimizer)

@@ -3,14 +3,13 @@
 And a recorded meta-update does what the ordinary one does, task after task.
 """
 
-import dataclasses
-
 import pytest
 import torch
 
 from algos import load
 from algos.base import MetaLearner
 from bench import capture
+from benchmarks import synthetic
 from tasks.dataset import ImageData
 from tasks.episodes import Episodes, EpisodeSampler
 from tasks.seeds import torch_generator
@@ -36,10 +35,7 @@ class Given:
 
 def on(device: str, tasks: Episodes) -> Episodes:
     """The tasks in float64, so that what differs is not rounding."""
-    values = {field.name: getattr(tasks, field.name) for field in dataclasses.fields(tasks)}
-    moved = {name: v.to(device) for name, v in values.items() if isinstance(v, torch.Tensor)}
-    moved = {name: v.double() if v.is_floating_point() else v for name, v in moved.items()}
-    return dataclasses.replace(tasks, **moved)
+    return synthetic.double(synthetic.on(torch.device(device), tasks))
 
 
 def learners(name: str) -> dict[str, MetaLearner]:
