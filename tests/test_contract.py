@@ -22,11 +22,11 @@ EVERY = algos.discover()
 ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in algos.load(name).tasks}
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 400, "mann": 1000, "ntm": 1500, "metanet": 150}
+UPDATES = {"model-based": 600, "mann": 1000, "ntm": 1500, "metanet": 150}
 """By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; MetaNet
-starts from gradients. The others need 120, and all stop as soon as they have learned it."""
-ENOUGH = {"ntm": 0.005}
-"""Loss at which a training may end early; the NTM's jumps, and is passed by chance at more."""
+starts from gradients. The others need 120."""
+ENOUGH = 0.005
+"""Loss at which a training may end early. At more, a learner is passed by chance, before its rate has decayed."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def solved():
                 stage = planted.small_stage(learner.stage, steps=200, learning_rate=0.01)
                 planted.trained(stage, 200)
                 learner.encoder = stage.encoder
-            learners[name] = (learner, planted.trained(learner, updates, enough=ENOUGH.get(name, 0.02)))
+            learners[name] = (learner, planted.trained(learner, updates, enough=ENOUGH))
         return learners[name]
 
     return get
