@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from bench.contents import EMPTY, FINE, anchor
 from bench.figures import MEASURES, chance_line, factor, log_axis, own_task
 from bench.study import REGRESSION
-from bench.style import Look, Setting, at, duration, listed, number, settings
+from bench.style import Look, Setting, at, drawn, duration, listed, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 
@@ -115,7 +115,7 @@ def pareto_figures(cells: pd.DataFrame, runs: pd.DataFrame, looks: dict[str, Loo
                 alt = _pareto_alt(setting, known, cost, label)
                 panels.append(Panel(f"against {label}", alt, draw, 3.6, 3.0))
         if panels:
-            used = {a: look for a, look in looks.items() if a in set(points["algorithm"])}
+            used = drawn(looks, points)
             figures.append(Figure(f"pareto-{setting.slug}", setting.label, panels, used))
     return figures
 

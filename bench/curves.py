@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from bench.figures import BEHIND, MEASURES, SCOPES, chance_line, factor, log_axis, others_behind, own_task
 from bench.study import REGRESSION
-from bench.style import Look, Setting, abreast, at, casts, listed, number, settings
+from bench.style import Look, Setting, abreast, at, casts, drawn, listed, number, settings
 from bench.svg import Figure, Panel
 from tasks.shifts import SHIFTS
 
@@ -25,7 +25,7 @@ def shift_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> dict[tuple[Set
         common = limits(pd.concat([clean, shifted]))
         for scope in [s for s in SCOPES if s in set(shifted["scope"])]:
             panels = []
-            used = {a: look for a, look in looks.items() if a in set(shifted["algorithm"])}
+            used = drawn(looks, shifted)
             groups = casts(used)
             for name, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
                 curves = pd.concat([clean[clean["algorithm"].isin(used)], part]).sort_values("severity")
@@ -86,7 +86,7 @@ def learning_figures(history: pd.DataFrame, looks: dict[str, Look]) -> list[Figu
     history, figures = history.dropna(subset=["val_accuracy"]), []
     for setting in settings(history):
         rows = at(history, setting)
-        used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        used = drawn(looks, rows)
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
         best = rows.groupby("algorithm")["val_accuracy"].agg(top)
         panels, groups = [], casts(used)

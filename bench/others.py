@@ -17,6 +17,7 @@ from bench.style import (
     at,
     casts,
     dataset_label,
+    drawn,
     family_order,
     listed,
     number,
@@ -51,7 +52,7 @@ def other_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure]:
     cells, figures = unshifted(cells), []
     for setting in settings(cells):
         rows = at(cells, setting)
-        used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        used = drawn(looks, rows)
         groups = casts(used)
         panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
         if panels:

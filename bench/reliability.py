@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from bench.calibration import SCORES
 from bench.contents import EMPTY, anchor
 from bench.figures import SCOPES
-from bench.style import Look, at, family_order, number, settings
+from bench.style import Look, at, drawn, family_order, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 
@@ -49,7 +49,7 @@ def reliability_figures(
                 draw = partial(_draw, rows=mine, looks=looks, low=low)
                 alt = f"{setting.label}, {CONDITIONS[conditions]}, {family}: {_said(mine, found)}."
                 panels.append(Panel(family.capitalize(), alt, draw, 3.1, 2.9))
-            used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+            used = drawn(looks, rows)
             title = f"{setting.label}, {CONDITIONS[conditions]}"
             figures.append(
                 Figure(f"reliability-{setting.slug}-{conditions}", title, panels, used, columns=len(panels))

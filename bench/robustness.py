@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, Null
 from bench.curves import limits
 from bench.figures import MEASURES, SCOPES, chance_line, label_margin, others_behind, own_task
 from bench.published import shift_readings
-from bench.style import COLOURS, Look, Setting, abreast, at, casts, family_order, number, settings
+from bench.style import COLOURS, Look, Setting, abreast, at, casts, drawn, family_order, number, settings
 from bench.svg import INK, Figure, Panel
 from bench.tables import Cell, Column, Row, Table
 from tasks.shifts import SHIFTS
@@ -28,7 +28,7 @@ def strength_figures(cells: pd.DataFrame, looks: dict[str, Look]) -> list[Figure
     for setting in settings(exact):
         rows, clean = at(exact, setting), at(cells[cells["shift"].eq("none")], setting)
         clean = clean[clean["algorithm"].isin(rows["algorithm"])]
-        used = {a: look for a, look in looks.items() if a in set(rows["algorithm"])}
+        used = drawn(looks, rows)
         low, high = limits(pd.concat([clean, rows]))
         for scope in [scope for scope in SCOPES if scope in set(rows["scope"])]:
             read = _read(setting, scope, used)

@@ -90,6 +90,11 @@ def looks(rows: pd.DataFrame) -> dict[str, Look]:
     return result
 
 
+def drawn(looks: dict[str, Look], rows: pd.DataFrame) -> dict[str, Look]:
+    """The looks of the algorithms of these rows."""
+    return {algorithm: look for algorithm, look in looks.items() if algorithm in set(rows["algorithm"])}
+
+
 def casts(looks: dict[str, Look]) -> list[tuple[str, dict[str, Look]]]:
     """Who is in colour in which panel, (ending of its title, looks): all in one, or a crowd family by family."""
     if len(looks) <= CROWD:
