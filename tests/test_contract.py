@@ -3,12 +3,15 @@
 import dataclasses
 import functools
 import inspect
+import io
 
 import pytest
 import torch
+from rich.console import Console
 
 import algos
 from algos.base import EmbeddingLearner, TaskSpec
+from bench.list import overview
 from bench.train import learning_rate
 from tests import planted
 
@@ -62,6 +65,14 @@ def test_a_file_states_its_facts(name):
     )
     for task, values in learner.presets.items():
         learner.Params().override(f"preset {task} of {name}", values)
+
+
+def test_the_list_has_every_name_and_no_cut_word_in_80_columns():
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(overview())
+    listed = console.export_text()
+    assert all(f" {name} " in listed for name in EVERY)
+    assert "…" not in listed and "Hochreiter " in listed
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
