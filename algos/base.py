@@ -108,7 +108,7 @@ class MetaLearner(nn.Module):
     """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
     paper_mode: ClassVar[str] = "inductive"
     capturable: ClassVar[bool] = False
-    """Is each meta-update the same sequence of operations on the device? Then a GPU can replay it (bench/capture.py): no
+    """Is each meta-update the same sequence of operations on the device? Then a GPU can replay it (bench/protocol/cuda_graph.py): no
     decision by the number of the update, no numbers drawn on or copied from the host, no waiting for a value.
     """
     any_way: bool = True

@@ -5,17 +5,17 @@ import importlib
 import sys
 
 VERBS = {
-    "list": ("bench.list", "the algorithms, their hyper-parameters and presets"),
-    "prepare": ("bench.prepare", "fetch, check and pack a data set"),
-    "train": ("bench.train", "meta-train one run of a study"),
-    "test": ("bench.test", "meta-test one run over all conditions of its study"),
-    "summarize": ("bench.summarize", "tables of a study: cells, comparisons, ranks, runs"),
-    "claims": ("bench.claims", "verdicts of a study on the claims of config/claims.yaml"),
-    "report": ("bench.report", "HTML report, figures and tables of a study"),
-    "stream": ("bench.stream", "train and test on streams of images: accuracy by presentation"),
-    "status": ("bench.status", "the state of every run of a study"),
-    "reference": ("bench.reference", "go on with the committed reference results"),
-    "readme": ("bench.readme", "write the reference results into README.md"),
+    "list": ("bench.verbs.list", "the algorithms, their hyper-parameters and presets"),
+    "prepare": ("bench.verbs.prepare", "fetch, check and pack a data set"),
+    "train": ("bench.protocol.train", "meta-train one run of a study"),
+    "test": ("bench.protocol.test", "meta-test one run over all conditions of its study"),
+    "summarize": ("bench.statistics.summarize", "tables of a study: cells, comparisons, ranks, runs"),
+    "claims": ("bench.statistics.claims", "verdicts of a study on the claims of config/claims.yaml"),
+    "report": ("bench.report.report", "HTML report, figures and tables of a study"),
+    "stream": ("bench.verbs.stream", "train and test on streams of images: accuracy by presentation"),
+    "status": ("bench.verbs.status", "the state of every run of a study"),
+    "reference": ("bench.verbs.reference", "go on with the committed reference results"),
+    "readme": ("bench.verbs.readme", "write the reference results into README.md"),
 }
 
 

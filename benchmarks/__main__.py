@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from bench import devices
+from bench.protocol import machine
 from benchmarks import convolutions, maml, protonet, sampling, table, testing, updates
 from benchmarks.timing import Comparison, Scale, measure
 
@@ -24,7 +24,7 @@ RESULTS = Path(__file__).with_name("results.csv")
 
 def run(names: list[str], scale: Scale, device: torch.device, output: Path) -> None:
     """Check that compared variants agree, measure them, print and write the table after each case."""
-    provenance = devices.provenance(device, devices.now())
+    provenance = machine.provenance(device, machine.now())
     for name in names:
         measured = []
         for comparison in CASES[name](scale, device):
@@ -44,7 +44,7 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := set(args.cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
-    run(args.cases or list(CASES), Scale(), devices.set_up(args.device, 1), args.output)
+    run(args.cases or list(CASES), Scale(), machine.set_up(args.device, 1), args.output)
     return 0
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from algos.metric.protonet import ProtoNet
-from bench import devices
+from bench.protocol import machine
 from benchmarks import plain, synthetic
 from benchmarks.maml import OurStep
 from benchmarks.timing import Comparison, Scale, Variant, stopwatch
@@ -45,9 +45,9 @@ def _remote(pool: ProcessPoolExecutor, name: str) -> Callable[[int], tuple[float
 
 
 def _start(scale: Scale, device: torch.device, keep: bool) -> None:
-    """Prepare a child process; what `devices.set_up` does beyond the threads is what `keep` adds."""
+    """Prepare a child process; what `machine.set_up` does beyond the threads is what `keep` adds."""
     global _device
-    _device = devices.set_up(device.type, 1) if keep else device
+    _device = machine.set_up(device.type, 1) if keep else device
     torch.set_num_threads(1)
     episodes = synthetic.episodes(1, scale.way, SHOT, QUERY, _device)
     model = synthetic.learner(ProtoNet, _device, scale.way, hidden=scale.hidden)

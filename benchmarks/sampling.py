@@ -7,9 +7,9 @@ import torch
 from benchmarks import plain, synthetic
 from benchmarks.timing import Comparison, Scale, local
 from benchmarks.torchmeta_loader import torchmeta_sampler
-from tasks.archives import DataError
 from tasks.dataset import ImageSplit
 from tasks.episodes import Episodes, EpisodeSampler
+from tasks.preparation.archives import DataError
 from tasks.seeds import torch_generator
 
 WAY, SHOT, QUERY = 5, 1, 15

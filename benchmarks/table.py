@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from bench import results
+from bench.results.files import write_text
 from benchmarks.timing import Comparison, Rate
 
 COLUMNS = [
@@ -19,7 +19,7 @@ ratio: value over the reference variant's, the first of its name."""
 
 
 def rows(comparison: Comparison, rates: list[Rate], provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per variant. provenance: of `bench.devices.provenance`."""
+    """One row per variant. provenance: of `bench.protocol.machine.provenance`."""
     gpu = provenance["gpu"]
     where = {
         "date": provenance["started"][:10],
@@ -62,7 +62,7 @@ def write(path: Path, measured: list[dict[str, Any]]) -> None:
         replaced = set(zip(new["device"], new["case"], strict=True))
         stays = [key not in replaced for key in zip(old["device"], old["case"], strict=True)]
         new = pd.concat([old[stays], new]) if any(stays) else new
-    results.write_text(path, new.to_csv(index=False))
+    write_text(path, new.to_csv(index=False))
 
 
 def _round(value: float) -> float | int:

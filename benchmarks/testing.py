@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from algos.base import MetaLearner
 from algos.metric.protonet import ProtoNet
 from algos.optimization.maml import MAML
-from bench.evaluate import evaluate_images
+from bench.protocol.evaluate import evaluate_images
 from benchmarks import plain, synthetic
 from benchmarks.timing import Comparison, Scale, local
 from tasks.dataset import ImageSplit

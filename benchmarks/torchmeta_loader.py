@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tasks.dataset import ImageSplit
 from tasks.episodes import Episodes
-from tasks.torchmeta_compat import import_torchmeta
+from tasks.preparation.torchmeta_compat import import_torchmeta
 
 
 def torchmeta_sampler(

@@ -1,6 +1,6 @@
 """Case `updates`: one meta-update as studies do it, 5-way 1-shot on Conv4, by the type of its convolutions and by device.
 
-On a GPU also recorded and replayed, as a study does it there (bench/capture.py).
+On a GPU also recorded and replayed, as a study does it there (bench/protocol/cuda_graph.py).
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ import torch
 
 import algos
 from algos.nets.layers import train_in
-from bench import capture
+from bench.protocol.cuda_graph import WARM_UP, Captured
+from bench.protocol.optimizer import adam, set_rate
 from benchmarks import synthetic
 from benchmarks.maml import OurStep
 from benchmarks.timing import Comparison, Scale, Variant, local
@@ -49,8 +50,8 @@ class Update(OurStep):
         values = {key: value for key, value in wanted.items() if key in known}
         self.model = synthetic.learner(kind, device, **values).train()
         train_in(self.model, dtype)
-        self.optimizer = capture.adam(self.model, device)
-        capture.set_rate(self.optimizer, 0.0)
+        self.optimizer = adam(self.model, device)
+        set_rate(self.optimizer, 0.0)
         self.generator = torch_generator(device, "benchmarks")
         self.device, self.episodes = device, None  # drawn at the first call, which knows the sizes
 
@@ -60,8 +61,8 @@ class Update(OurStep):
             self.episodes = synthetic.on(self.device, drawn)
         return self.episodes
 
-    def recorded(self) -> capture.Captured:
-        update = capture.Captured(self.model, self, self.optimizer)
-        for _ in range(capture.WARM_UP + 1):
+    def recorded(self) -> Captured:
+        update = Captured(self.model, self, self.optimizer)
+        for _ in range(WARM_UP + 1):
             update()
         return update

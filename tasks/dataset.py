@@ -1,7 +1,6 @@
 """The prepared form of an image data set: one memory-mapped uint8 array, and its parts on the device."""
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -11,14 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-def data_root() -> Path:
-    """Folder of downloads and prepared data (env DATA_ROOT, default `data`)."""
-    return Path(os.environ.get("DATA_ROOT", "data"))
-
-
-def prepared_root() -> Path:
-    return data_root() / "prepared"
+from tasks.catalogue import prepared_root
 
 
 @dataclass(frozen=True, eq=False)

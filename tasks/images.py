@@ -1,15 +1,11 @@
 """Pixels: decoding, the one resize function, packing of ink, content digest."""
 
 import hashlib
-import io
 from collections.abc import Iterable
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-
-from tasks.archives import DataError
 
 
 def _overlap(source: int, target: int, like: Tensor) -> Tensor:
@@ -51,29 +47,6 @@ def pack_ink(ink: np.ndarray) -> np.ndarray:
 def unpack_ink(packed: np.ndarray, size: int) -> np.ndarray:
     """Inverse of `pack_ink` for square drawings: uint8 `[..., bytes]` -> uint8 0/1 `[..., size, size]`."""
     return np.unpackbits(packed, axis=-1, count=size * size).reshape(*packed.shape[:-1], size, size)
-
-
-def _open(data: bytes, name: str) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: not a readable image ({error})") from error
-    return image
-
-
-def decode_ink(data: bytes, name: str) -> np.ndarray:
-    """A black-on-white drawing -> bool `[H, W]`, ink = True. Converted to 8 bit first: see `omniglot.NOTES`."""
-    return np.asarray(_open(data, name).convert("L")) < 128
-
-
-def decode_photo(data: bytes, name: str, size: int) -> np.ndarray:
-    """A photo -> uint8 `[size, size, 3]`; another size is squashed to the square by area average."""
-    pixels = np.asarray(_open(data, name).convert("RGB"))
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    channels = torch.from_numpy(pixels.copy()).permute(2, 0, 1).to(torch.float32) / 255
-    return to_uint8(resize(channels.unsqueeze(0), size))[0].permute(1, 2, 0).numpy()
 
 
 def content_digest(items: Iterable[tuple[str, np.ndarray]]) -> str:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from tasks.dataset import ImageData, ImageSplit
-from tasks.images import decode_ink, pack_ink, shrink_ink, to_uint8
+from tasks.images import pack_ink, shrink_ink, to_uint8
+from tasks.preparation.decode import decode_ink
 from tasks.seeds import numpy_generator
 
 ZIP = Path(os.environ.get("DATA_MIRROR", "../shared/data")) / "omniglot" / "images_background.zip"

@@ -9,7 +9,7 @@ import yaml
 
 import algos
 from algos.base import MetaLearner, TaskSpec
-from bench.train import learning_rate
+from bench.protocol.loop import learning_rate
 from tasks.dataset import ImageData, ImageSplit, write_prepared
 from tasks.episodes import Episodes, EpisodeSampler
 from tasks.seeds import numpy_generator, torch_generator

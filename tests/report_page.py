@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.claims import write_claims
-from bench.report import build_report
-from bench.study import load_study
-from bench.summarize import summarize
-from tasks.card import Built, prepared_digest, write_card
+from bench.report.report import build_report
+from bench.statistics.claims import write_claims
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tasks.dataset import write_prepared
+from tasks.preparation.card import Built, prepared_digest, write_card
 from tasks.seeds import numpy_generator
 from tests.synthetic import make_study
 

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from bench import results
-from bench.evaluate import calibration_shares
+from bench.protocol.scores import calibration_shares
+from bench.results.condition import CONDITION_COLUMNS
+from bench.results.files import write_text
+from bench.results.run_folder import write_calibration, write_episodes, write_history, write_run, write_test
+from bench.results.schema import BINS, CALIBRATION_COLUMNS
 from tasks.seeds import numpy_generator
 
 # title, family, paper mode, tested in both modes, skill (logit of the clean 5-way 1-shot accuracy), loss per severity
@@ -85,7 +88,7 @@ def make_study(
         "experiments": dict(experiments or {}),
     }
     path = root / "config" / f"{name}.yaml"
-    results.write_text(path, yaml.safe_dump(study, sort_keys=False))
+    write_text(path, yaml.safe_dump(study, sort_keys=False))
     for dataset, setting in datasets.items():
         for way, shot in [(way, shot) for way in setting.get("ways", [1]) for shot in setting["shots"]]:
             for algorithm, seed in [(algorithm, seed) for algorithm in algorithms for seed in seeds]:
@@ -104,16 +107,16 @@ def make_study(
 def _write_run(folder: Path, study: dict, key: tuple, status: str, tested: bool) -> None:
     kind = "regression" if key[0] == "sinusoid" else "classification"
     history = _history(key, status)
-    results.write_history(folder / "history.parquet", history)
-    results.write_run(folder / "run.json", _run_record(study, key, status, kind, history))
+    write_history(folder / "history.parquet", history)
+    write_run(folder / "run.json", _run_record(study, key, status, kind, history))
     (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     if tested:
         frame = _episodes(study, key, kind)
         frame = frame.iloc[:0] if status == "diverged" else frame
         frame, bins = _binned(frame, key[1] * study["test"]["query"])
-        results.write_episodes(folder / "episodes.parquet", frame, kind)
-        results.write_calibration(folder / "calibration.parquet", bins, kind)
-        results.write_test(folder / "test.json", _test_record(study, key, frame))
+        write_episodes(folder / "episodes.parquet", frame, kind)
+        write_calibration(folder / "calibration.parquet", bins, kind)
+        write_test(folder / "test.json", _test_record(study, key, frame))
 
 
 def _history(key: tuple, status: str) -> pd.DataFrame:
@@ -204,7 +207,7 @@ def _test_record(study: dict, key: tuple, frame: pd.DataFrame) -> dict:
         "adapt_ms_per_task": 1.5 * COST[key[3]],
         "adapt_gflops_per_task": COST[key[3]],
         "episodes": {f"{way}way_{shot}shot": f"{dataset}-{way}-{shot}-{study['seed']}"},
-        "conditions": int(frame[results.CONDITION_COLUMNS].drop_duplicates().shape[0]),
+        "conditions": int(frame[CONDITION_COLUMNS].drop_duplicates().shape[0]),
         "peak_memory_mb": 600.0,
         "provenance": {"device": "cpu", "threads": 1},
     }
@@ -236,19 +239,19 @@ def _episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
 
 def _binned(frame: pd.DataFrame, queries: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The episodes with their share in the calibration error, and the bins; queries of an episode are equally confident."""
-    frame, bins = frame.assign(ece=np.nan), pd.DataFrame(columns=list(results.CALIBRATION_COLUMNS))
+    frame, bins = frame.assign(ece=np.nan), pd.DataFrame(columns=list(CALIBRATION_COLUMNS))
     if frame["confidence"].isna().all():
         return frame, bins
     frames = []
-    for condition, part in frame.groupby(results.CONDITION_COLUMNS):
+    for condition, part in frame.groupby(CONDITION_COLUMNS):
         sums = queries * np.stack([np.ones(len(part)), part["confidence"], part["accuracy"]], axis=1)
-        index = np.ceil(part["confidence"].to_numpy() * results.BINS).astype(int) - 1
-        inside = index[:, None, None] == np.arange(results.BINS)
+        index = np.ceil(part["confidence"].to_numpy() * BINS).astype(int) - 1
+        inside = index[:, None, None] == np.arange(BINS)
         table = sums[:, :, None] * inside
         frame.loc[part.index, "ece"] = calibration_shares(table)
         n, confidence, correct = table.sum(0)
-        named = dict(zip(results.CONDITION_COLUMNS, condition, strict=True))
-        measures = {"bin": np.arange(results.BINS), "n": n, "confidence": confidence, "correct": correct}
+        named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
+        measures = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
         frames.append(pd.DataFrame({**named, **measures}))
     return frame, pd.concat(frames)
 

@@ -20,8 +20,9 @@ from algos.baseline.finetune import Finetune
 from algos.baseline.scratch import Scratch
 from algos.nets.augment import augmented
 from algos.nets.layers import Linear, Statistics
-from bench import checkpoint, results
 from bench.__main__ import main
+from bench.protocol import checkpoint
+from bench.results.run_folder import read_run
 from tests import planted
 from tests.workspace import Workspace
 
@@ -224,11 +225,11 @@ def test_both_start_from_the_same_features_and_state_their_cost(home):
     assert bench("train", study, STAGE) == 0
     root = home / "results" / "tiny"
     trunk = load_file(root / STAGE / "model.safetensors")
-    stage = results.read_run(root / STAGE)
+    stage = read_run(root / STAGE)
     for algorithm in BOTH:
         name = run_name(algorithm)
         assert bench("train", study, name) == bench("test", study, name) == 0
-        run = results.read_run(root / name)
+        run = read_run(root / name)
         weights = load_file(root / name / "model.safetensors")
         assert all(torch.equal(weights[key], trunk[key]) for key in weights)
         assert set(trunk) - set(weights) == {"head.weight", "head.bias"}
@@ -249,7 +250,7 @@ def test_a_diverged_stage_makes_diverged_runs(home):
     study = planted.write_study(home, algorithms=["finetune"], overrides=wild)
     assert bench("train", study, STAGE) == 0
     assert bench("train", study, run_name("finetune")) == bench("test", study, run_name("finetune")) == 0
-    run = results.read_run(home / "results" / "tiny" / run_name("finetune"))
+    run = read_run(home / "results" / "tiny" / run_name("finetune"))
     assert run.status == "diverged" and run.episodes().empty
 
 

@@ -6,12 +6,20 @@ import pytest
 import torch
 from sklearn.calibration import calibration_curve
 
-from bench import __main__, calibration, compare, kept, results, stats
-from bench.evaluate import _classification_scores, calibration_shares
-from bench.results import BINS
-from bench.status import states
-from bench.study import load_study
-from bench.summarize import summarize
+from bench import __main__
+from bench.protocol.scores import _classification_scores, calibration_shares
+from bench.results import reference_store
+from bench.results.condition import CONDITION_COLUMNS
+from bench.results.files import ResultError
+from bench.results.run_folder import read_run, write_calibration
+from bench.results.schema import BINS
+from bench.statistics import calibration, intervals
+from bench.statistics.gather import Tested, own_condition
+from bench.statistics.modes import MODE_COLUMNS
+from bench.statistics.multiplicity import holm
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
+from bench.verbs.status import states
 from tasks.seeds import numpy_generator
 from tests.synthetic import make_study
 
@@ -58,7 +66,7 @@ def test_a_collapsed_network_is_in_one_valid_bin_and_well_calibrated(way, tmp_pa
     (b,) = np.flatnonzero(n)
     assert n[b] == 120 and b / BINS - 1e-6 <= 1 / way <= (b + 1) / BINS + 1e-6
     assert abs(calibration_shares(bins)).max() < 1e-6, "ties share the credit"
-    results.write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
+    write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
 
 
 def test_certainty_is_in_the_last_bin(tmp_path):
@@ -67,7 +75,7 @@ def test_certainty_is_in_the_last_bin(tmp_path):
     bins = binned(logits, torch.tensor([[0, 0, 0, 1]]))
     assert bins[0, :, -1].tolist() == [4, 4, 3]
     assert calibration_shares(bins).item() == pytest.approx(0.25)
-    results.write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
+    write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
 
 
 def test_an_episode_that_errs_on_the_other_side_takes_from_the_error():
@@ -82,9 +90,7 @@ def test_an_episode_that_errs_on_the_other_side_takes_from_the_error():
 
 
 def rows_of(bins: np.ndarray) -> pd.DataFrame:
-    condition = dict(
-        zip(results.CONDITION_COLUMNS, compare.own_condition(("glyphs", 5, 1), "inductive"), strict=True)
-    )
+    condition = dict(zip(CONDITION_COLUMNS, own_condition(("glyphs", 5, 1), "inductive"), strict=True))
     n, confidence, correct = bins.sum(0, dtype=np.float64)
     sums = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
     return pd.DataFrame({**condition, **sums})
@@ -108,7 +114,7 @@ def drawn(name: str, seeds: int, episodes: int, gap: float, queries: int = 75) -
 
 def test_the_interval_of_a_known_error_covers_it():
     repeats = [drawn(f"known{i}", seeds=3, episodes=60, gap=0.1) for i in range(300)]
-    interval = stats.two_level_interval(np.stack(repeats))
+    interval = intervals.two_level_interval(np.stack(repeats))
     covered = np.mean((interval.low <= 0.1) & (0.1 <= interval.high))
     assert 0.91 <= covered <= 0.99
     assert interval.mean.mean() == pytest.approx(0.1, abs=0.005)
@@ -138,22 +144,22 @@ def some_bins() -> pd.DataFrame:
     ],
 )
 def test_bad_bins_are_refused_and_leave_the_old_file(tmp_path, change, words):
-    path = results.write_calibration(tmp_path / "calibration.parquet", some_bins())
+    path = write_calibration(tmp_path / "calibration.parquet", some_bins())
     before = path.read_bytes()
-    with pytest.raises(results.ResultError, match=words) as error:
-        results.write_calibration(path, change(some_bins()))
+    with pytest.raises(ResultError, match=words) as error:
+        write_calibration(path, change(some_bins()))
     assert str(path) in str(error.value)
     assert path.read_bytes() == before
 
 
 def test_the_file_does_not_depend_on_the_order_of_rows_and_a_regression_has_none(tmp_path):
     frame = pd.concat([some_bins(), some_bins().assign(mode="transductive")])
-    one = results.write_calibration(tmp_path / "a.parquet", frame)
-    other = results.write_calibration(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
+    one = write_calibration(tmp_path / "a.parquet", frame)
+    other = write_calibration(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
     assert one.read_bytes() == other.read_bytes()
-    with pytest.raises(results.ResultError, match="a regression has no confidence"):
-        results.write_calibration(one, frame, "regression")
-    assert len(pd.read_parquet(results.write_calibration(one, frame.iloc[:0], "regression"))) == 0
+    with pytest.raises(ResultError, match="a regression has no confidence"):
+        write_calibration(one, frame, "regression")
+    assert len(pd.read_parquet(write_calibration(one, frame.iloc[:0], "regression"))) == 0
 
 
 # --- the tables ----------------------------------------------------------------------------------------------------
@@ -180,7 +186,7 @@ def made(tmp_path_factory):
 
 def bins_of(root, algorithm: str, seed: int) -> pd.DataFrame:
     folder = root / f"results/synthetic/glyphs/5way_1shot/{algorithm}/seed{seed}"
-    return results.read_run(folder).calibration()
+    return read_run(folder).calibration()
 
 
 def own(frame: pd.DataFrame, mode: str) -> pd.DataFrame:
@@ -197,8 +203,8 @@ def at_highest_severity(frame: pd.DataFrame, scope: str) -> list[pd.DataFrame]:
 
 
 def test_only_tasks_as_trained_count_and_of_shifts_the_highest_severity():
-    clean = compare.own_condition(("glyphs", 5, 1), "inductive")
-    named = dict(zip(results.CONDITION_COLUMNS, clean, strict=True))
+    clean = own_condition(("glyphs", 5, 1), "inductive")
+    named = dict(zip(CONDITION_COLUMNS, clean, strict=True))
 
     def other(**changes) -> tuple:
         return tuple((named | changes).values())
@@ -209,7 +215,7 @@ def test_only_tasks_as_trained_count_and_of_shifts_the_highest_severity():
         other(shift="scale", severity=0, value=9.0, scope="task"),
     ]
     rest += [other(test_shot=5), other(test_way=20), other(test_steps=10), other(test_tasks="alphabet")]
-    tested = compare.Tested("maml", {}, "accuracy", dict.fromkeys([*rest, *hardest, clean]))
+    tested = Tested("maml", {}, "accuracy", dict.fromkeys([*rest, *hardest, clean]))
     found = calibration.conditions(("glyphs", 5, 1), tested)
     assert found == {("inductive", "clean"): [clean], ("inductive", "task"): hardest}
 
@@ -238,7 +244,7 @@ def test_the_other_scores_have_the_intervals_of_their_episodes(made):
     scores = tables["calibration_scores"].query("algorithm == 'protonet' and mode == 'inductive'")
     scores = scores.query("conditions == 'clean'").set_index("metric")
     frames = [
-        results.read_run(root / f"results/synthetic/glyphs/5way_1shot/protonet/seed{seed}").episodes()
+        read_run(root / f"results/synthetic/glyphs/5way_1shot/protonet/seed{seed}").episodes()
         for seed in (0, 1)
     ]
     clean = [own(frame, "inductive").query("shift == 'none'").astype({"accuracy": float}) for frame in frames]
@@ -247,7 +253,7 @@ def test_the_other_scores_have_the_intervals_of_their_episodes(made):
     }
     values["overconfidence"] = np.stack([frame["confidence"] - frame["accuracy"] for frame in clean])
     for metric, table in values.items():
-        interval = stats.two_level_interval(table)
+        interval = intervals.two_level_interval(table)
         expected = (interval.mean, interval.low, interval.high)
         assert tuple(scores.loc[metric, ["mean", "low", "high"]]) == pytest.approx(
             expected, rel=1e-4, abs=1e-6
@@ -274,20 +280,19 @@ def test_bins_pool_seeds_and_shifts_and_leave_empty_ones_out(made):
 def test_modes_are_paired_by_seed_and_episode(made):
     root, tables = made
     modes, cells = tables["modes"].set_index("algorithm"), tables["cells"]
-    assert list(tables["modes"]) == compare.MODE_COLUMNS
+    assert list(tables["modes"]) == MODE_COLUMNS
     assert set(modes.index) == {"protonet", "maml"}, "the others were tested in one mode"
     frames = [
-        results.read_run(root / f"results/synthetic/glyphs/5way_1shot/maml/seed{seed}").episodes()
-        for seed in (0, 1)
+        read_run(root / f"results/synthetic/glyphs/5way_1shot/maml/seed{seed}").episodes() for seed in (0, 1)
     ]
     tested = {
         mode: np.stack([own(frame, mode).query("shift == 'none'")["accuracy"] for frame in frames]).astype(
             float
         )
-        for mode in compare.MODES
+        for mode in modes.MODES
     }
     row, difference = modes.loc["maml"], tested["transductive"] - tested["inductive"]
-    interval = stats.two_level_interval(difference)
+    interval = intervals.two_level_interval(difference)
     assert tuple(row[["difference", "low", "high"]]) == pytest.approx(
         (difference.mean(), interval.low, interval.high), abs=1e-5
     )
@@ -295,10 +300,10 @@ def test_modes_are_paired_by_seed_and_episode(made):
         "shift == 'none' and test_tasks == 'standard' and test_shot == shot and algorithm == 'maml'"
     )
     for mode, cell in clean.set_index("mode").iterrows():
-        if mode in compare.MODES and cell["dataset"] == "glyphs":
+        if mode in modes.MODES and cell["dataset"] == "glyphs":
             named = tuple(row[[mode, f"{mode}_low", f"{mode}_high"]])
             assert named == pytest.approx((cell["mean"], cell["low"], cell["high"]), abs=1e-5)
-    np.testing.assert_allclose(modes["p_holm"], stats.holm(modes["p"]), rtol=1e-4)
+    np.testing.assert_allclose(modes["p_holm"], holm(modes["p"]), rtol=1e-4)
     assert row["paper"] == "transductive" and (row["n_seeds"], row["n_episodes"]) == (2, 200)
 
 
@@ -329,7 +334,7 @@ def test_a_test_by_an_older_version_is_named_and_does_not_cost_the_tables(tmp_pa
     assert set(cells.query("algorithm == 'protonet'")["n_seeds"]) == {1}
     assert __main__.main(["reference", "--add", str(cell / "protonet" / "seed1")]) == 2
     assert "left no calibration.parquet: test it again" in capsys.readouterr().err
-    assert len(kept.load_reference()) == 0
+    assert len(reference_store.load_reference()) == 0
     notes = {state.run.name: state.note for state in states(load_study(path))}
     assert "calibration.parquet" in notes["glyphs/5way_1shot/protonet/seed1"]
     assert notes["glyphs/5way_1shot/protonet/seed0"] == ""

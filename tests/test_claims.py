@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from bench import claims
-from bench.claims import judge, judge_study, load_claims
-from bench.study import load_study
+from bench.statistics import claims
+from bench.statistics.claims import judge, judge_study, load_claims
+from bench.study.study import load_study
 from tests.synthetic import make_study
 
 BASE = {

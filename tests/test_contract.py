@@ -11,8 +11,8 @@ from rich.console import Console
 
 import algos
 from algos.base import EmbeddingLearner, TaskSpec
-from bench.list import overview
-from bench.train import learning_rate
+from bench.protocol.loop import learning_rate
+from bench.verbs.list import overview
 from tests import planted
 
 FAMILIES = {

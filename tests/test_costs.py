@@ -11,13 +11,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import algos
-from bench import costs, results
-from bench.others import other_figures
-from bench.report import read_summary
-from bench.study import load_study
-from bench.style import looks
-from bench.summarize import summarize
-from bench.svg import STYLE
+from bench.report import costs
+from bench.report.others import other_figures
+from bench.report.report import read_summary
+from bench.report.style import looks
+from bench.report.svg import STYLE
+from bench.results.schema import RUN_SCHEMA
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tests.report_page import build
 from tests.synthetic import make_study
 
@@ -171,7 +172,7 @@ def test_kept_results_fit_the_schema():
     """They were committed before some of its keys were there."""
     records = sorted((ROOT / "results" / "reference" / "episodes").rglob("*.json"))
     for path in records:
-        jsonschema.validate(json.loads(path.read_text()), results.RUN_SCHEMA)
+        jsonschema.validate(json.loads(path.read_text()), RUN_SCHEMA)
     assert records
 
 

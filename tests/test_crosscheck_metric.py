@@ -11,7 +11,7 @@ from algos.metric.matching import Matching
 from algos.metric.matching_fce import MatchingFCE
 from algos.metric.protonet import ProtoNet
 from algos.metric.relation import Relation
-from tasks.torchmeta_compat import declare_torchvision_operators
+from tasks.preparation.torchmeta_compat import declare_torchvision_operators
 from tests import planted
 
 TASKS, WAY, SHOT, SIZE = 3, 4, 3, 12

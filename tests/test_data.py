@@ -16,15 +16,17 @@ from scipy.spatial import cKDTree
 
 import algos
 from bench.__main__ import main as bench
-from bench.evaluate import evaluate_images
-from bench.experiments import lake_episodes
-from bench.sources import open_source
-from tasks import download, omniglot, prepare
-from tasks.archives import DataError
-from tasks.card import Built, duplicates, make_card, to_markdown
+from bench.protocol.evaluate import evaluate_images
+from bench.protocol.experiments import lake_episodes
+from bench.protocol.sources import open_source
+from tasks import lake_runs
 from tasks.dataset import load
-from tasks.download import SourceFile
-from tasks.images import content_digest, decode_ink, pack_ink, resize, shrink_ink, unpack_ink
+from tasks.images import content_digest, pack_ink, resize, shrink_ink, unpack_ink
+from tasks.preparation import download, omniglot, prepare
+from tasks.preparation.archives import DataError
+from tasks.preparation.card import Built, duplicates, make_card, to_markdown
+from tasks.preparation.decode import decode_ink
+from tasks.preparation.download import SourceFile
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", "../shared/data"))
 OMNIGLOT_DIGEST = "b2b99e1c5ad108b238ae9446f5dc3171dd081d52f2c98d2d638c60c6e585fd22"
@@ -252,7 +254,7 @@ def test_lakes_runs_as_episodes(real):
     source = open_source("omniglot", "lake", torch.device("cpu"))
     episodes, split = lake_episodes(source.part("test"))
     assert (len(episodes), episodes.way, episodes.shot) == (20, 20, 1)
-    images, runs = split.gather(torch.from_numpy(episodes.query[3])), omniglot.lake_runs()
+    images, runs = split.gather(torch.from_numpy(episodes.query[3])), lake_runs.lake_runs()
     torch.testing.assert_close(images[:, 0], torch.from_numpy(runs.test[3]) / 255)
     pixel_nn = algos.load("pixel_nn")
     learner = pixel_nn(source.spec(20, 1), pixel_nn.Params()).eval()
@@ -262,7 +264,7 @@ def test_lakes_runs_as_episodes(real):
 
 def test_lake_runs_give_the_published_baseline(real, monkeypatch, tmp_path):
     """Modified Hausdorff distance: 38.8 % error (Lake's demo, README of brendenlake/omniglot). Wrong labels give 95 %."""
-    runs = omniglot.lake_runs()
+    runs = lake_runs.lake_runs()
     wrong = 0
     for train, test, labels in zip(runs.train_originals, runs.test_originals, runs.labels, strict=True):
         assert sorted(labels) == list(range(20))
@@ -287,7 +289,7 @@ def test_without_the_runs_omniglot_lacks_only_them(tmp_path, monkeypatch, capsys
     assert omniglot._build_runs(facts) == {}
     assert "without Lake's one-shot runs" in capsys.readouterr().err.replace("\n", " ")
     with pytest.raises(FileNotFoundError, match="put all_runs.zip at .*downloads/omniglot/all_runs.zip"):
-        omniglot.lake_runs()
+        lake_runs.lake_runs()
 
 
 def test_sources_name_every_file_and_its_content():

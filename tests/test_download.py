@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks import download
-from tasks.archives import DataError, extract_zip, load_pickle, read_zip
-from tasks.download import NotFound, SourceFile, fetch
 from tasks.images import content_digest
-from tasks.omniglot import read_drawings
+from tasks.preparation import download
+from tasks.preparation.archives import DataError, extract_zip, load_pickle, read_zip
+from tasks.preparation.download import NotFound, SourceFile, fetch
+from tasks.preparation.omniglot import read_drawings
 from tests.server import Server
 
 

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 
 import algos
-from bench import evaluate
-from bench.evaluate import Embedder, _classification_scores, evaluate_images
-from bench.sources import open_source
+from bench.protocol import embedder
+from bench.protocol.embedder import Embedder
+from bench.protocol.evaluate import evaluate_images
+from bench.protocol.scores import _classification_scores
+from bench.protocol.sources import open_source
 from tasks.dataset import ImageSplit, write_prepared
 from tasks.episodes import FrozenEpisodes
 from tests import planted
@@ -61,7 +63,7 @@ def test_an_embedder_embeds_each_split_once_and_tells_splits_apart(split, frozen
 def test_batches_do_not_change_the_scores(mode, split, frozen, monkeypatch):
     chosen = learner("maml")
     together = evaluate_images(chosen, frozen, split, split, mode)
-    monkeypatch.setattr(evaluate, "PIXELS_PER_BATCH", {"cpu": 40 * planted.SIZE**2})
+    monkeypatch.setattr(embedder, "PIXELS_PER_BATCH", {"cpu": 40 * planted.SIZE**2})
     apart = evaluate_images(chosen, frozen, split, split, mode)
     np.testing.assert_allclose(together["nll"], apart["nll"], rtol=1e-3, atol=1e-4)
 

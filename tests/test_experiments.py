@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import algos
-from bench.experiments import other_tasks, untrained
-from bench.sources import open_source
-from bench.study import Study
-from bench.train import learning_rate
+from bench.protocol.experiments import other_tasks, untrained
+from bench.protocol.loop import learning_rate
+from bench.protocol.sources import open_source
+from bench.study.study import Study
 from tasks.dataset import write_prepared
 from tasks.episodes import FrozenEpisodes
 from tests import planted

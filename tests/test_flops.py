@@ -7,7 +7,7 @@ from torch import nn
 
 import algos
 from algos.base import TaskSpec
-from bench.flops import FORMULAS, gflops
+from bench.protocol.flops import FORMULAS, gflops
 from tasks.functions import FunctionSampler
 from tasks.seeds import torch_generator
 from tasks.sinusoid import Sinusoids

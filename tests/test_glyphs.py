@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tasks import glyphs, outlines
 from tasks.episodes import FrozenEpisodes
+from tasks.preparation import glyphs, outlines
 
 # What the pinned fonts give. Generic, AVX2 and AVX-512 code of torch and numpy were seen to agree on it.
 DIGEST = "06cc7b9916cbaec380001713ccfde799b7a66f3ef36b6013f156b74083bae60e"

@@ -8,7 +8,8 @@ import torch
 
 from algos import load
 from algos.base import MetaLearner
-from bench import capture
+from bench.protocol.cuda_graph import WARM_UP, Captured
+from bench.protocol.optimizer import adam, load_state, set_rate
 from benchmarks import synthetic
 from tasks.dataset import ImageData
 from tasks.episodes import Episodes, EpisodeSampler
@@ -80,12 +81,12 @@ def test_a_recorded_update_does_what_the_ordinary_one_does(name):
     found = {}
     for recorded in (False, True):
         learner = planted.small(load(name), meta_batch=4).double().to(GPU).train()
-        optimizer = capture.adam(learner, GPU)
-        update = capture.Captured(learner, doubled_sampler(), optimizer) if recorded else None
+        optimizer = adam(learner, GPU)
+        update = Captured(learner, doubled_sampler(), optimizer) if recorded else None
         sampler = doubled_sampler()
         losses = []
-        for step in range(capture.WARM_UP + 5):
-            capture.set_rate(optimizer, 1e-3 / (1 + step))
+        for step in range(WARM_UP + 5):
+            set_rate(optimizer, 1e-3 / (1 + step))
             losses.append((update() if recorded else learner.meta_update(sampler, optimizer)).clone())
         found[recorded] = torch.stack(losses), learner.state_dict()
     assert len(found[True][0].unique()) == len(found[True][0])  # each update has tasks of its own
@@ -107,10 +108,10 @@ def test_a_training_goes_on_on_another_device():
     learners = {
         device: planted.small(load("protonet")).double().to(device).train() for device in ("cpu", "cuda")
     }
-    optimizers = {device: capture.adam(learner, torch.device(device)) for device, learner in learners.items()}
+    optimizers = {device: adam(learner, torch.device(device)) for device, learner in learners.items()}
     tasks = planted.episodes(name="training", part="train")
     learners["cpu"].meta_update(Given(on("cpu", tasks)), optimizers["cpu"])
-    capture.load_state(optimizers["cuda"], optimizers["cpu"].state_dict())
+    load_state(optimizers["cuda"], optimizers["cpu"].state_dict())
     learners["cuda"].load_state_dict(learners["cpu"].state_dict())
     for device, learner in learners.items():
         learner.meta_update(Given(on(device, tasks)), optimizers[device])

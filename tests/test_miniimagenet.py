@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks import miniimagenet
-from tasks.archives import DataError
-from tasks.card import Built
-from tasks.images import decode_photo
-from tasks.miniimagenet_forms import Spec, find_form
+from tasks.preparation import miniimagenet
+from tasks.preparation.archives import DataError
+from tasks.preparation.card import Built
+from tasks.preparation.decode import decode_photo
+from tasks.preparation.miniimagenet_forms import Spec, find_form
 from tests.server import Server
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", "../shared/data"))
@@ -211,7 +211,7 @@ def spoil(folder: Path, what: str) -> None:
 )
 def test_a_spoilt_miniimagenet_is_named(form, what, message, mini, monkeypatch):
     monkeypatch.setattr(
-        "tasks.miniimagenet_forms.load_sources", lambda: {"miniimagenet": {"files": {}}}
+        "tasks.preparation.miniimagenet_forms.load_sources", lambda: {"miniimagenet": {"files": {}}}
     )  # no URLs
     FORMS[form](mini.folder)
     spoil(mini.folder, what)

@@ -11,13 +11,13 @@ import yaml
 import algos
 from algos.base import TaskSpec
 from bench.__main__ import main
-from bench.claims import write_claims
-from bench.evaluate import evaluate_points
-from bench.report import build_report
-from bench.sources import open_source
-from bench.study import load_study
-from bench.summarize import summarize
-from bench.train import build_learner
+from bench.protocol.evaluate import evaluate_points
+from bench.protocol.learner import build_learner
+from bench.protocol.sources import open_source
+from bench.report.report import build_report
+from bench.statistics.claims import write_claims
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.generated import FUNCTIONS
 from tasks.polynomial import Polynomials

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bench.published import load_published, published, shift_readings
-from tasks.shifts import SHIFTS
+from bench.results.published import load_published, published, shift_readings
+from tasks.shift_table import SHIFTS
 
 # Stems of the algorithms the project compares (issues 2 to 5); a row for anything else would never be shown.
 STEMS = set(

@@ -11,7 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import __main__, kept, readme, reference, results
+from bench import __main__
+from bench.results import reference_store
+from bench.results.files import ResultError, write_text
+from bench.results.run_folder import read_run
+from bench.verbs import readme, reference
 from tests.synthetic import make_study
 
 ROOT = Path(__file__).parents[1]
@@ -41,15 +45,15 @@ def folder(algorithm, seed):
 def keep_all():
     for algorithm in ("pixel_nn", "protonet", "maml"):
         for seed in (0, 1):
-            kept.keep(folder(algorithm, seed))
+            reference_store.keep(folder(algorithm, seed))
 
 
 def test_a_kept_run_has_a_row_per_condition_and_its_values(study):
-    path = kept.keep(folder("protonet", 0))
-    table = kept.load_reference()
-    assert list(table) == kept.COLUMNS
+    path = reference_store.keep(folder("protonet", 0))
+    table = reference_store.load_reference()
+    assert list(table) == reference_store.COLUMNS
     assert len(table) == 2 * (1 + 2 * 2)  # modes, clean and two severities in two scopes
-    source = results.read_run(folder("protonet", 0))
+    source = read_run(folder("protonet", 0))
     clean = table[(table["shift"] == "none") & table["paper_mode"]].iloc[0]
     values = source.episodes().query("shift == 'none' and mode == 'inductive'")["accuracy"].to_numpy(float)
     assert clean["mean"] == pytest.approx(values.mean(), abs=1e-6)
@@ -71,9 +75,9 @@ def test_keeping_is_idempotent_and_independent_of_the_order(study):
     table = Path("results/reference/results.csv")
     before = table.read_bytes()
     for algorithm, seed in (("maml", 1), ("protonet", 0), ("pixel_nn", 1)):
-        kept.keep(folder(algorithm, seed))
+        reference_store.keep(folder(algorithm, seed))
     assert table.read_bytes() == before
-    diverged = kept.load_reference().query("algorithm == 'maml' and seed == 1")
+    diverged = reference_store.load_reference().query("algorithm == 'maml' and seed == 1")
     assert len(diverged) == 1 and diverged["status"].item() == "diverged" and diverged["mean"].isna().item()
 
 
@@ -81,11 +85,11 @@ def test_unfinished_or_incomparable_runs_are_not_kept(study, capsys):
     (folder("maml", 0) / "test.json").unlink()
     assert __main__.main(["reference", "--add", str(folder("maml", 0))]) == 2
     assert "maml/seed0 is untested" in capsys.readouterr().err
-    kept.keep(folder("protonet", 0))
+    reference_store.keep(folder("protonet", 0))
     test = folder("protonet", 1) / "test.json"
     test.write_text(test.read_text().replace("omniglot-5-1-0", "other"))
-    with pytest.raises(results.ResultError, match="episodes_digest other differs from omniglot-5-1"):
-        kept.keep(folder("protonet", 1))
+    with pytest.raises(ResultError, match="episodes_digest other differs from omniglot-5-1"):
+        reference_store.keep(folder("protonet", 1))
 
 
 def write_list(study, *runs):
@@ -120,7 +124,7 @@ def test_the_list_goes_on_where_it_stopped(study, monkeypatch, capsys):
         ["test", str(study), runs[2]],
     ]
     assert "protonet/seed1 failed" in capsys.readouterr().err
-    assert len(kept.kept_keys(kept.load_reference())) == 2
+    assert len(reference_store.kept_keys(reference_store.load_reference())) == 2
     called.clear()
     monkeypatch.setattr(reference, "call", lambda command: called.append(command[3]) or 130)
     monkeypatch.setattr(reference, "is_prepared", lambda name: True)
@@ -184,17 +188,19 @@ def test_readme_shows_measured_beside_published_and_is_checked(study, capsys):
     assert by_name["Pixel nearest neighbour", "inductive"][4:] == ["2", "none", ""]
     assert by_name["chance", ""][2] == "20.0"
     measured = by_name["Prototypical networks", "inductive"][2]
-    table = kept.load_reference().query("algorithm == 'protonet' and shift == 'none' and mode == 'inductive'")
+    table = reference_store.load_reference().query(
+        "algorithm == 'protonet' and shift == 'none' and mode == 'inductive'"
+    )
     assert float(measured.split(" ± ")[0]) == pytest.approx(100 * table["mean"].mean(), abs=0.051)
 
 
 def test_a_changed_result_makes_readme_and_figure_stale(study, capsys):
-    kept.keep(folder("protonet", 0))
+    reference_store.keep(folder("protonet", 0))
     assert __main__.main(["readme"]) == 0
     figure = Path("results/reference/figures/headline.svg")
     before = figure.read_bytes()
     assert __main__.main(["readme"]) == 0 and figure.read_bytes() == before
-    kept.keep(folder("protonet", 1))
+    reference_store.keep(folder("protonet", 1))
     assert __main__.main(["readme", "--check"]) == 1
     assert "README.md and results/reference/figures/headline.svg" in capsys.readouterr().err.replace(
         f"{Path.cwd()}/", ""
@@ -203,14 +209,14 @@ def test_a_changed_result_makes_readme_and_figure_stale(study, capsys):
 
 
 def test_the_study_closest_to_the_published_budget_counts(study):
-    kept.keep(folder("protonet", 0))
+    reference_store.keep(folder("protonet", 0))
     table = Path("results/reference/results.csv")
-    longer = kept.load_reference().assign(study="longer", budget_share=0.5)
+    longer = reference_store.load_reference().assign(study="longer", budget_share=0.5)
     longer["mean"] += 0.01
-    results.write_text(table, pd.concat([kept.load_reference(), longer]).to_csv(index=False))
+    write_text(table, pd.concat([reference_store.load_reference(), longer]).to_csv(index=False))
     values = Path("results/reference/episodes")
     (values / "longer").symlink_to((values / "synthetic").absolute())
-    rows = readme.headline(kept.load_reference())
+    rows = readme.headline(reference_store.load_reference())
     assert set(rows["budget_share"]) == {0.5} and len(rows) == 2
 
 

@@ -16,16 +16,17 @@ from sklearn.gaussian_process.kernels import ConstantKernel, ExpSineSquared
 import algos
 from algos.base import MetaLearner, TaskSpec
 from algos.baseline.gp import GaussianProcess, moments
-from bench import results
 from bench.__main__ import main
-from bench.claims import write_claims
-from bench.conditions import point_conditions, point_fits
-from bench.evaluate import _regression_scores, evaluate_points
-from bench.report import build_report
-from bench.sources import open_source
-from bench.study import load_study
-from bench.summarize import summarize
-from bench.train import learning_rate
+from bench.protocol.conditions import point_conditions, point_fits
+from bench.protocol.evaluate import evaluate_points
+from bench.protocol.loop import learning_rate
+from bench.protocol.scores import _regression_scores
+from bench.protocol.sources import open_source
+from bench.report.report import build_report
+from bench.results.run_folder import read_run
+from bench.statistics.claims import write_claims
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tasks.episodes import Episodes
 from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.seeds import torch_generator
@@ -284,7 +285,7 @@ def page(tmp_path_factory):
 
 def test_a_regression_has_no_confidence(page):
     for algorithm in ("gp", "maml"):
-        run = results.read_run(page.parents[2] / f"results/waves/sinusoid/1way_5shot/{algorithm}/seed0")
+        run = read_run(page.parents[2] / f"results/waves/sinusoid/1way_5shot/{algorithm}/seed0")
         assert run.tested and len(run.calibration()) == 0 and run.episodes()["ece"].isna().all()
     assert "No learner of this study gives probabilities" in page.read_text()
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from bench.claims import write_claims
-from bench.figures import own_task
-from bench.report import build_report, read_summary
-from bench.study import load_study
-from bench.summarize import summarize
+from bench.report.figures import own_task
+from bench.report.report import build_report, read_summary
+from bench.statistics.claims import write_claims
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tests.browser import CHROMIUM, Browser
 from tests.report_page import Outline, build, prepare_small_glyphs
 from tests.synthetic import make_study

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as MplFigure
 
-from bench import curves, results, stats, style
-from bench.claims import judge_study, write_claims
-from bench.degradation import DEGRADATION_COLUMNS
-from bench.figures import hardest, own_task
-from bench.report import read_summary
-from bench.study import load_study
-from bench.style import CROWD
-from bench.summarize import summarize
-from bench.svg import INK
+from bench.report import curves, style
+from bench.report.figures import hardest, own_task
+from bench.report.report import read_summary
+from bench.report.style import CROWD
+from bench.report.svg import INK
+from bench.results.run_folder import read_run
+from bench.statistics import intervals
+from bench.statistics.claims import judge_study, write_claims
+from bench.statistics.degradation import DEGRADATION_COLUMNS
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
 from tests.report_page import Outline, build
 from tests.synthetic import make_study
 
@@ -106,9 +108,7 @@ def curve_of(root, algorithm: str, mode: str, shift: str, scope: str) -> np.ndar
     """Accuracies [severities, seeds, episodes], the clean task first, straight from the episode files."""
     seeds = []
     for seed in STUDY["seeds"]:
-        frame = results.read_run(
-            root / f"results/synthetic/omniglot/5way_1shot/{algorithm}/seed{seed}"
-        ).episodes()
+        frame = read_run(root / f"results/synthetic/omniglot/5way_1shot/{algorithm}/seed{seed}").episodes()
         frame = frame[frame["mode"].eq(mode)]
         clean = frame[frame["shift"].eq("none")]["accuracy"].to_numpy(float)
         part = frame[frame["shift"].eq(shift) & frame["scope"].eq(scope)]
@@ -129,7 +129,7 @@ def by_hand(root, algorithm: str, mode: str, scope: str) -> dict[str, np.ndarray
 
 
 def check(row: pd.Series, table: np.ndarray) -> None:
-    interval = stats.two_level_interval(table)
+    interval = intervals.two_level_interval(table)
     for i, name in enumerate(("area", "slope")):
         printed = row[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
         assert printed[0] == pytest.approx(table[i].mean(), abs=2e-6)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bench.sheets import episode_sheet, render, shift_sheet
+from bench.report.sheets import episode_sheet, render, shift_sheet
 from tasks.episodes import FrozenEpisodes
-from tasks.shifts import SHIFTS
+from tasks.shift_table import SHIFTS
 from tests.drawings import omniglot, photos, strokes
 
 

@@ -8,7 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from tasks.images import resize, to_uint8
-from tasks.shifts import SHIFTS, apply, shifted, strength
+from tasks.shift_table import SHIFTS, strength
+from tasks.shifts import apply, shifted
 from tests.drawings import all_ids, centres_of_mass, drawn_split, omniglot, photos, strokes
 
 GLYPH_SHIFTS = list(SHIFTS)

@@ -6,7 +6,9 @@ import pytest
 from scipy import stats as laws
 from statsmodels.stats.multitest import multipletests
 
-from bench import stats
+from bench.results import episode_interval
+from bench.statistics import intervals, ranks
+from bench.statistics.multiplicity import holm
 from tasks.seeds import numpy_generator
 
 # Standard deviation over seeds; (mean, standard deviation over episodes) as on Omniglot, glyphs, miniImageNet
@@ -41,7 +43,7 @@ def test_two_level_interval_covers_the_truth(seeds, episodes):
         for mean, episode_spread in TASKS:
             for queries in QUERIES:
                 values = accuracies(draw, STUDIES, seeds, episodes, mean, spread, episode_spread, queries)
-                interval = stats.two_level_interval(values, draws=1000, generator=draw)
+                interval = intervals.two_level_interval(values, draws=1000, generator=draw)
                 target = truth(mean, spread, episode_spread)
                 covered[spread, mean, queries] = (interval.low <= target) & (target <= interval.high)
     coverage = np.mean(list(covered.values()))
@@ -68,11 +70,11 @@ def test_plain_percentile_bootstrap_would_be_dishonest():
 def test_one_seed_covers_the_mean_of_this_model_and_says_so():
     draw = numpy_generator("one seed")
     values = accuracies(draw, 1500, 1, 600, 0.9, 0.0, 0.06, 75)
-    interval = stats.two_level_interval(values, draws=1000, generator=draw)
+    interval = intervals.two_level_interval(values, draws=1000, generator=draw)
     target = truth(0.9, 0.0, 0.06)
     assert interval.levels == "episodes"
     assert 0.93 <= np.mean((interval.low <= target) & (target <= interval.high)) <= 0.97
-    mean, half_width = stats.episode_interval(values[0, 0])
+    mean, half_width = episode_interval.episode_interval(values[0, 0])
     assert interval.mean[0] == pytest.approx(mean)
     assert (interval.high - interval.low)[0] / 2 == pytest.approx(half_width, rel=0.08)
 
@@ -87,10 +89,10 @@ def test_paired_comparison_of_equals_is_rarely_significant(spread_a, spread_b):
         return draw.binomial(75, np.clip(chance, 0, 1)) / 75
 
     a, b = algorithm(spread_a), algorithm(spread_b)
-    interval = stats.paired(a, b, generator=draw)
+    interval = intervals.paired(a, b, generator=draw)
     assert 0.02 <= np.mean(interval.p < 0.05) <= 0.07
     np.testing.assert_array_equal(interval.p < 0.05, (interval.low > 0) | (interval.high < 0))
-    alone = stats.two_level_interval(a, generator=draw)
+    alone = intervals.two_level_interval(a, generator=draw)
     if spread_a == 0:  # pairing removes the difficulty of the episodes
         assert np.median(interval.high - interval.low) < np.median(alone.high - alone.low)
 
@@ -98,12 +100,12 @@ def test_paired_comparison_of_equals_is_rarely_significant(spread_a, spread_b):
 def test_paired_p_is_small_for_a_real_difference_and_mirrors():
     draw = numpy_generator("real difference")
     a = accuracies(draw, 1, 3, 400, 0.9, 0.005, 0.06, 75)[0]
-    better, worse = stats.paired(a, a - 0.05), stats.paired(a - 0.05, a)
+    better, worse = intervals.paired(a, a - 0.05), intervals.paired(a - 0.05, a)
     assert better.levels == "seeds and episodes"
     assert better.mean == pytest.approx(0.05) and better.p < 0.01 and better.low > 0
     assert (worse.mean, worse.low, worse.high) == pytest.approx((-better.mean, -better.high, -better.low))
-    assert stats.paired(a, a[:1]).levels == "episodes"
-    same = stats.paired(a, a)
+    assert intervals.paired(a, a[:1]).levels == "episodes"
+    same = intervals.paired(a, a)
     assert same.mean == 0 and same.p == 1
 
 
@@ -118,27 +120,27 @@ def test_standard_error_is_that_of_the_crossed_model():
     rest = y - y.mean(1, keepdims=True) - y.mean(0, keepdims=True) + y.mean()
     c = (rest**2).sum() / ((seeds - 1) * (episodes - 1))
     expected = 1.96 * np.sqrt((a + b - c) / (seeds * episodes))
-    interval = stats.two_level_interval(y, draws=20_000)
+    interval = intervals.two_level_interval(y, draws=20_000)
     assert (interval.high - interval.low) / 2 == pytest.approx(expected, rel=0.03)
 
 
 def test_interval_moves_with_the_data_and_ignores_order():
     draw = numpy_generator("equivariance")
     y = draw.uniform(0.4, 1, (3, 150))
-    base = stats.two_level_interval(y)
-    moved = stats.two_level_interval(0.5 * y + 0.1)
+    base = intervals.two_level_interval(y)
+    moved = intervals.two_level_interval(0.5 * y + 0.1)
     assert (moved.low, moved.high) == pytest.approx((0.5 * base.low + 0.1, 0.5 * base.high + 0.1), rel=1e-4)
-    turned = stats.two_level_interval(y[::-1])
+    turned = intervals.two_level_interval(y[::-1])
     assert (turned.low, turned.high) == pytest.approx((base.low, base.high), rel=1e-6)
-    stacked = stats.two_level_interval(np.stack([y, y**2]))
+    stacked = intervals.two_level_interval(np.stack([y, y**2]))
     assert (stacked.low[0], stacked.high[0]) == pytest.approx((base.low, base.high), rel=1e-6)
-    assert stats.two_level_interval(y).low == base.low
-    wide = stats.two_level_interval(y, level=0.99)
+    assert intervals.two_level_interval(y).low == base.low
+    wide = intervals.two_level_interval(y, level=0.99)
     assert wide.low < base.low < base.mean < base.high < wide.high
 
 
 def test_constant_table_has_no_width():
-    interval = stats.two_level_interval(np.ones((2, 100)))
+    interval = intervals.two_level_interval(np.ones((2, 100)))
     assert (interval.mean, interval.low, interval.high) == (1, 1, 1)
 
 
@@ -146,41 +148,41 @@ def test_hundreds_of_cells_take_seconds():
     import time
 
     values = numpy_generator("speed").uniform(size=(300, 5, 1000)).astype(np.float32)
-    stats.two_level_interval(values[:1])
+    intervals.two_level_interval(values[:1])
     start = time.process_time()
-    stats.two_level_interval(values)
+    intervals.two_level_interval(values)
     assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("values", [np.ones(5), np.ones((2, 1)), np.array([[0.5, np.nan]])])
 def test_unusable_values_are_refused(values):
     with pytest.raises(ValueError, match="finite values"):
-        stats.two_level_interval(values)
+        intervals.two_level_interval(values)
 
 
 def test_pairing_needs_the_same_episodes():
     with pytest.raises(ValueError, match="100 and 99"):
-        stats.paired(np.ones((2, 100)), np.ones((2, 99)))
+        intervals.paired(np.ones((2, 100)), np.ones((2, 99)))
 
 
 def test_episode_interval_is_the_textbook_formula():
-    mean, half_width = stats.episode_interval([0.2, 0.4, 0.6, 0.8])
+    mean, half_width = episode_interval.episode_interval([0.2, 0.4, 0.6, 0.8])
     assert mean == pytest.approx(0.5)
     assert half_width == pytest.approx(1.96 * np.sqrt(0.2 / 3) / 2)
     with pytest.raises(ValueError, match="two episodes"):
-        stats.episode_interval([1.0])
+        episode_interval.episode_interval([1.0])
 
 
 def test_holm_by_hand_and_as_statsmodels():
-    np.testing.assert_allclose(stats.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([]).size == 0
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert holm([]).size == 0
     p = numpy_generator("holm").uniform(size=50) ** 4
-    np.testing.assert_allclose(stats.holm(p), multipletests(p, method="holm")[1])
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
 
 
 def test_ranks_by_hand_and_the_published_critical_difference():
     table = pd.DataFrame([[0.9, 0.8, 0.8, 0.1]] * 7 + [[0.9, 0.8, 0.7, 0.6]] * 7, columns=list("abcd"))
-    result = stats.ranks(table)
+    result = ranks.ranks(table)
     assert result.average.to_dict() == {"a": 1.0, "b": 2.25, "c": 2.75, "d": 4.0}
     assert result.blocks == 14 and result.friedman_p < 1e-6
     assert result.critical_difference == pytest.approx(
@@ -192,13 +194,13 @@ def test_ranks_by_hand_and_the_published_critical_difference():
 
 def test_ranks_of_errors_of_few_blocks_and_of_holes():
     table = pd.DataFrame({"a": [1.0, 1.0], "b": [2.0, 3.0]})
-    assert stats.ranks(table, higher_is_better=False).average.to_list() == [1, 2]
-    assert stats.ranks(table).average.to_list() == [2, 1]
-    assert np.isnan(stats.ranks(table).friedman_p)
+    assert ranks.ranks(table, higher_is_better=False).average.to_list() == [1, 2]
+    assert ranks.ranks(table).average.to_list() == [2, 1]
+    assert np.isnan(ranks.ranks(table).friedman_p)
     level = pd.DataFrame(np.ones((3, 3)), columns=list("abc"))
-    assert stats.ranks(level).friedman_p == 1
+    assert ranks.ranks(level).friedman_p == 1
     with pytest.raises(ValueError, match="every block"):
-        stats.ranks(table.where(table < 3))
+        ranks.ranks(table.where(table < 3))
 
 
 def test_the_prior_over_seed_variances_is_found_again():
@@ -206,7 +208,7 @@ def test_the_prior_over_seed_variances_is_found_again():
     draw = numpy_generator("seed prior")
     truth = 0.01**2 * 6 / draw.chisquare(6, 4000)
     seeds = draw.normal(0, 1, (4000, 3)) * np.sqrt(truth)[:, None]
-    prior = stats.seed_prior([0.5 + np.stack([row, row], axis=1) for row in seeds])
+    prior = intervals.seed_prior([0.5 + np.stack([row, row], axis=1) for row in seeds])
     assert prior.freedom == pytest.approx(6, rel=0.15)
     assert prior.variance == pytest.approx(0.01**2, rel=0.1)
 
@@ -215,9 +217,9 @@ def test_equal_seed_variances_are_pooled_and_learners_without_any_are_left_out()
     draw = numpy_generator("equal variances")
     same = [0.5 + np.stack([row, row], axis=1) for row in draw.normal(0, 0.02, (300, 3))]
     constant = np.full((3, 2), 0.4)
-    prior = stats.seed_prior([*same, constant])
+    prior = intervals.seed_prior([*same, constant])
     assert prior.freedom > 50 and prior.variance == pytest.approx(0.02**2, rel=0.15)
-    assert stats.seed_prior([*same[:2], constant]) is None
+    assert intervals.seed_prior([*same[:2], constant]) is None
 
 
 def test_with_a_prior_two_seeds_tell_learners_apart_and_equals_stay_equal():
@@ -229,15 +231,15 @@ def test_with_a_prior_two_seeds_tell_learners_apart_and_equals_stay_equal():
         level = np.repeat([0.75, 0.95], 12)
         tables = level[:, None, None] + spread[:, None, None] * draw.normal(0, 1, (24, 2, 1))
         tables = tables + draw.normal(0, 0.06, (1, 1, 200)) + draw.normal(0, 0.03, (24, 2, 200))
-        prior = stats.seed_prior(list(tables))
+        prior = intervals.seed_prior(list(tables))
         pairs = [(i, j) for i in range(24) for j in range(i)]
         a, b = (np.stack([tables[pair[side]] for pair in pairs]) for side in (0, 1))
         same = np.array([level[i] == level[j] for i, j in pairs])
-        p = stats.paired(a, b, draws=200, prior=prior).p
+        p = intervals.paired(a, b, draws=200, prior=prior).p
         wrong.append(np.mean(p[same] < 0.05))
-        adjusted = stats.holm(p)
+        adjusted = holm(p)
         any_wrong.append(np.any(adjusted[same] < 0.05))
         found.append(np.mean(adjusted[~same] < 0.05))
-        alone.append(np.mean(stats.holm(stats.paired(a, b, draws=200).p)[~same] < 0.05))
+        alone.append(np.mean(holm(intervals.paired(a, b, draws=200).p)[~same] < 0.05))
     assert np.mean(wrong) < 0.065 and np.mean(any_wrong) <= 0.1
     assert np.mean(found) > 0.75 > 0.1 > np.mean(alone)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import __main__, checkpoint, status
-from bench.study import load_study
+from bench import __main__
+from bench.protocol import checkpoint
+from bench.study.study import load_study
+from bench.verbs import status
 from tests.synthetic import make_study
 
 FOLDER = "results/synthetic/glyphs/5way_1shot"

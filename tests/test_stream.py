@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from bench import stream_figure
 from bench.__main__ import main
-from bench.stream import LENGTH, WAY, build
+from bench.protocol.stream_training import LENGTH, WAY, build
+from bench.report import stream_figure
 from tasks.dataset import write_prepared
 from tasks.seeds import torch_generator
 from tasks.stream import (

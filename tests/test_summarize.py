@@ -7,9 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench import __main__, compare, results, stats
-from bench.study import load_study
-from bench.summarize import RUN_COLUMNS, summarize
+from bench import __main__
+from bench.results.files import ResultError, atomic_write
+from bench.results.run_folder import read_run, write_episodes, write_history
+from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
+from bench.statistics import intervals
+from bench.statistics.cells import CELL_COLUMNS
+from bench.statistics.gather import SHARED_COLUMNS
+from bench.statistics.multiplicity import holm
+from bench.statistics.pairs import COMPARISON_COLUMNS
+from bench.statistics.rank_table import RANK_COLUMNS
+from bench.statistics.summarize import RUN_COLUMNS, summarize
+from bench.study.study import load_study
 from tests.synthetic import make_study
 
 TABLES = (
@@ -62,12 +71,12 @@ def edit_json(path, change):
 
 def test_tables_have_the_agreed_columns(made):
     _, _, folder, tables = made
-    assert list(tables["cells.csv"]) == compare.CELL_COLUMNS
-    assert list(tables["comparisons.csv"]) == compare.COMPARISON_COLUMNS
-    assert list(tables["ranks.csv"]) == compare.RANK_COLUMNS
+    assert list(tables["cells.csv"]) == CELL_COLUMNS
+    assert list(tables["comparisons.csv"]) == COMPARISON_COLUMNS
+    assert list(tables["ranks.csv"]) == RANK_COLUMNS
     assert list(tables["runs.csv"]) == RUN_COLUMNS
     history = pd.read_parquet(folder / "history.parquet")
-    assert list(history) == ["dataset", "way", "shot", "algorithm", "seed", *results.HISTORY_COLUMNS]
+    assert list(history) == ["dataset", "way", "shot", "algorithm", "seed", *HISTORY_COLUMNS]
     assert len(history) == 12 * (
         20 - 4 - 1
     )  # twelve validations of 20 runs but 4 of pixel_nn and the missing one
@@ -102,14 +111,13 @@ def test_cells_count_the_seeds_that_are_there_and_their_numbers_are_right(made):
     assert ("lstm", "transductive") not in clean.index
     row = clean.loc[("protonet", "inductive")]
     frames = [
-        results.read_run(root / f"results/synthetic/glyphs/5way_1shot/protonet/seed{s}").episodes()
-        for s in (0, 1)
+        read_run(root / f"results/synthetic/glyphs/5way_1shot/protonet/seed{s}").episodes() for s in (0, 1)
     ]
     values = [f.query("shift == 'none' and mode == 'inductive'")["accuracy"].to_numpy() for f in frames]
     assert row["mean"] == pytest.approx(np.mean(values), abs=1e-6)
     half_widths = [1.96 * v.astype(float).std(ddof=1) / np.sqrt(200) for v in values]
     assert row["episode_half_width"] == pytest.approx(np.mean(half_widths), abs=1e-6)
-    interval = stats.two_level_interval(np.stack(values).astype(float))
+    interval = intervals.two_level_interval(np.stack(values).astype(float))
     assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-5)
     assert (row["n_episodes"], row["chance"], row["metric"]) == (200, 0.2, "accuracy")
     assert ((cells["low"] >= 0) & (cells["low"] <= cells["mean"]) & (cells["mean"] <= cells["high"])).all()
@@ -118,12 +126,12 @@ def test_cells_count_the_seeds_that_are_there_and_their_numbers_are_right(made):
 
 def test_comparisons_pair_every_two_algorithms_in_paper_mode(made):
     cells, comparisons = made[3]["cells.csv"], made[3]["comparisons.csv"]
-    keys = ["dataset", "way", "shot", *compare.SHARED_COLUMNS]
+    keys = ["dataset", "way", "shot", *SHARED_COLUMNS]
     families = comparisons.groupby(keys)
     assert (families.size() == 10).all()
     assert set(comparisons["shift"]) == {"none", "smear", "all"}
     for _, family in families:
-        np.testing.assert_allclose(family["p_holm"], stats.holm(family["p"]), rtol=1e-4)
+        np.testing.assert_allclose(family["p_holm"], holm(family["p"]), rtol=1e-4)
     clean = comparisons[(comparisons["shift"] == "none") & (comparisons["shot"] == 1)]
     pair = clean[(clean["algorithm_a"] == "pixel_nn") & (clean["algorithm_b"] == "protonet")].iloc[0]
     means = cells[(cells["shift"] == "none") & (cells["shot"] == 1) & cells["paper_mode"]].set_index(
@@ -175,15 +183,15 @@ def test_runs_on_different_episodes_are_not_paired(small, capsys):
 
 def test_runs_on_different_images_are_not_paired(small):
     edit_json(run_folder(small) / "run.json", lambda record: record["data"].update(digest="0" * 64))
-    with pytest.raises(results.ResultError, match="different images"):
+    with pytest.raises(ResultError, match="different images"):
         summarize(load_study(small))
 
 
 def test_seeds_with_different_numbers_of_episodes_are_refused(small):
     path = run_folder(small, seed=1) / "episodes.parquet"
-    frame = results.read_run(path.parent).episodes()
-    results.write_episodes(path, frame[frame["episode"] < 40])
-    with pytest.raises(results.ResultError, match="50 episodes and .* has 40"):
+    frame = read_run(path.parent).episodes()
+    write_episodes(path, frame[frame["episode"] < 40])
+    with pytest.raises(ResultError, match="50 episodes and .* has 40"):
         summarize(load_study(small))
 
 
@@ -214,13 +222,13 @@ def test_regression_is_ranked_by_error(tmp_path, monkeypatch):
 
 
 def frame_of(small):
-    return results.read_run(run_folder(small)).episodes()
+    return read_run(run_folder(small)).episodes()
 
 
 def test_episode_file_does_not_depend_on_the_order_of_rows(small, tmp_path):
     frame = frame_of(small)
-    results.write_episodes(tmp_path / "a.parquet", frame)
-    results.write_episodes(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
+    write_episodes(tmp_path / "a.parquet", frame)
+    write_episodes(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), frame)
 
@@ -240,8 +248,8 @@ def test_episode_file_does_not_depend_on_the_order_of_rows(small, tmp_path):
 def test_bad_episode_frames_are_refused_and_leave_the_old_file(small, change, words):
     path = run_folder(small) / "episodes.parquet"
     before = path.read_bytes()
-    with pytest.raises(results.ResultError, match=words) as error:
-        results.write_episodes(path, change(frame_of(small)))
+    with pytest.raises(ResultError, match=words) as error:
+        write_episodes(path, change(frame_of(small)))
     assert str(path) in str(error.value)
     assert path.read_bytes() == before
     assert not list(path.parent.glob(".*.part"))
@@ -253,31 +261,31 @@ def test_a_failing_writer_leaves_nothing_behind(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        results.atomic_write(tmp_path / "file", write)
+        atomic_write(tmp_path / "file", write)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_diverged_run_has_an_empty_episode_file(made):
-    result = results.read_run(made[0] / "results/synthetic" / DIVERGED)
+    result = read_run(made[0] / "results/synthetic" / DIVERGED)
     assert result.status == "diverged"
-    assert len(result.episodes()) == 0 and list(result.episodes()) == list(results.EPISODE_COLUMNS)
+    assert len(result.episodes()) == 0 and list(result.episodes()) == list(EPISODE_COLUMNS)
 
 
 def test_damaged_files_are_named(small):
     folder = run_folder(small)
     parquet = folder / "episodes.parquet"
     parquet.write_bytes(parquet.read_bytes()[:500])
-    with pytest.raises(results.ResultError, match="episodes.parquet: not readable"):
-        results.read_run(folder).episodes()
+    with pytest.raises(ResultError, match="episodes.parquet: not readable"):
+        read_run(folder).episodes()
     edit_json(folder / "run.json", lambda record: record["training"].update(steps=-1))
-    with pytest.raises(results.ResultError, match=r"run.json: training.steps: -1 is less than"):
-        results.read_run(folder)
+    with pytest.raises(ResultError, match=r"run.json: training.steps: -1 is less than"):
+        read_run(folder)
     (folder / "run.json").write_text("{")
-    with pytest.raises(results.ResultError, match="not valid JSON"):
-        results.read_run(folder)
+    with pytest.raises(ResultError, match="not valid JSON"):
+        read_run(folder)
 
 
 def test_history_steps_must_increase(small):
     path = run_folder(small) / "history.parquet"
-    with pytest.raises(results.ResultError, match="must increase"):
-        results.write_history(path, results.read_run(path.parent).history()[::-1])
+    with pytest.raises(ResultError, match="must increase"):
+        write_history(path, read_run(path.parent).history()[::-1])

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.style import COLOURS, MARKERS, looks, number
-from bench.tables import Cell, Column, Row, Table
+from bench.report.style import COLOURS, MARKERS, looks, number
+from bench.report.table import Cell, Column, Row, Table
 
 
 def test_latex_and_markdown_escape_what_they_must():

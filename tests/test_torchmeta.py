@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks import omniglot, prepare, torchmeta_adapter, torchmeta_compat
-from tasks.archives import DataError
 from tasks.images import content_digest, pack_ink, shrink_ink
+from tasks.preparation import omniglot, prepare, torchmeta_adapter, torchmeta_compat
+from tasks.preparation.archives import DataError
 
 MIRROR = Path(os.environ.get("DATA_MIRROR", "../shared/data"))
 EVERY = (

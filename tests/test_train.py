@@ -15,11 +15,15 @@ import pytest
 import torch
 
 from algos.base import Params
-from bench import checkpoint, results
 from bench.__main__ import main
-from bench.sources import open_source
-from bench.study import load_study, run_spec
-from bench.train import MetaTraining, build_learner, learning_rate
+from bench.protocol import checkpoint
+from bench.protocol.learner import build_learner
+from bench.protocol.loop import MetaTraining, learning_rate
+from bench.protocol.sources import open_source
+from bench.results.condition import CONDITION_COLUMNS
+from bench.results.run_folder import read_run
+from bench.results.schema import TEST_FILES
+from bench.study.study import load_study, run_spec
 from tests import planted
 
 ROOT = Path(__file__).parents[1]
@@ -51,14 +55,14 @@ def start(study: Path, algorithm: str) -> subprocess.Popen:
 
 
 def declared_bytes(run: Path) -> dict[str, bytes]:
-    return {name: (run / name).read_bytes() for name in ("model.safetensors", *results.TEST_FILES)}
+    return {name: (run / name).read_bytes() for name in ("model.safetensors", *TEST_FILES)}
 
 
 def test_train_and_test_write_what_they_declare(home):
     study = planted.write_study(home, shifts={"episodes": 4, "severities": {"shear": [1, 3], "noise": [2]}})
     assert bench("train", study, RUN.format("protonet")) == 0
     assert bench("test", study, RUN.format("protonet")) == 0
-    run = results.read_run(folder(home))
+    run = read_run(folder(home))
     assert run.status == "ok" and run.run["training"]["steps"] == 30
     assert run.run["hyper_parameters"]["train_way"] == planted.WAY
     assert list(run.history()["step"]) == [10, 20, 30]
@@ -67,15 +71,13 @@ def test_train_and_test_write_what_they_declare(home):
     assert set(frame.loc[frame["shift"] != "none", "mode"]) == {"inductive"}, "the mode of its paper"
     assert frame["accuracy"].between(0, 1).all()
     assert set(frame["scope"]) == {"clean", "task", "query"}
-    bins = run.calibration().groupby(results.CONDITION_COLUMNS)[["n", "confidence", "correct"]].sum()
-    means = frame.groupby(results.CONDITION_COLUMNS)[["confidence", "accuracy"]].mean()
-    assert bins["n"].tolist() == [
-        n * planted.WAY * 3 for n in frame.groupby(results.CONDITION_COLUMNS).size()
-    ]
+    bins = run.calibration().groupby(CONDITION_COLUMNS)[["n", "confidence", "correct"]].sum()
+    means = frame.groupby(CONDITION_COLUMNS)[["confidence", "accuracy"]].mean()
+    assert bins["n"].tolist() == [n * planted.WAY * 3 for n in frame.groupby(CONDITION_COLUMNS).size()]
     np.testing.assert_allclose(bins["confidence"] / bins["n"], means["confidence"], rtol=1e-5)
     np.testing.assert_allclose(bins["correct"] / bins["n"], means["accuracy"], rtol=1e-5)
-    gaps = run.calibration().eval("gap = abs(confidence - correct)").groupby(results.CONDITION_COLUMNS)["gap"]
-    errors = frame.groupby(results.CONDITION_COLUMNS)["ece"].mean()
+    gaps = run.calibration().eval("gap = abs(confidence - correct)").groupby(CONDITION_COLUMNS)["gap"]
+    errors = frame.groupby(CONDITION_COLUMNS)["ece"].mean()
     np.testing.assert_allclose(errors, gaps.sum() / bins["n"], atol=1e-6)
     assert not (folder(home) / checkpoint.NAME).exists()
 
@@ -88,7 +90,7 @@ def test_exact_strengths_are_tested_beside_severities(home):
     )
     assert bench("train", study, RUN.format("protonet")) == 0
     assert bench("test", study, RUN.format("protonet")) == 0
-    frame = results.read_run(folder(home)).episodes().query("shift != 'none'")
+    frame = read_run(folder(home)).episodes().query("shift != 'none'")
     named = frame[frame["severity"].eq(0)]
     assert named.groupby(["shift", "scope", "value"]).size().to_dict() == {
         (shift, scope, value): 4
@@ -128,7 +130,7 @@ def test_a_run_killed_at_a_random_step_gives_the_same_bytes(home, algorithm):
     assert bench("test", disturbed, RUN.format(algorithm)) == 0
     runs = [folder(home, algorithm, name) for name in ("undisturbed", "disturbed")]
     assert declared_bytes(runs[0]) == declared_bytes(runs[1])
-    costs = [results.read_run(run) for run in runs]
+    costs = [read_run(run) for run in runs]
     for key in ("gflops_per_task", "tasks"):
         assert costs[0].run["training"][key] == costs[1].run["training"][key] > 0
     assert costs[0].test["adapt_gflops_per_task"] == costs[1].test["adapt_gflops_per_task"] > 0
@@ -139,14 +141,14 @@ def test_counting_operations_changes_nothing_of_the_training(home, monkeypatch, 
     for name in ("counted", "plain"):
         study = planted.write_study(home, study=name, algorithms=[algorithm])
         if name == "plain":
-            monkeypatch.setattr("bench.train.gflops", lambda work: 0.0)
+            monkeypatch.setattr("bench.protocol.loop.gflops", lambda work: 0.0)
         assert bench("train", study, RUN.format(algorithm)) == 0
     runs = [folder(home, algorithm, name) for name in ("counted", "plain")]
-    histories = [results.read_run(run).history().drop(columns="seconds") for run in runs]
+    histories = [read_run(run).history().drop(columns="seconds") for run in runs]
     pd.testing.assert_frame_equal(*histories)
     models = [(run / "model.safetensors").read_bytes() for run in runs]
     assert models[0] == models[1]
-    counts = [results.read_run(run).run["training"]["gflops_per_task"] for run in runs]
+    counts = [read_run(run).run["training"]["gflops_per_task"] for run in runs]
     assert counts[0] > counts[1] == 0.0
 
 
@@ -154,7 +156,7 @@ def test_what_a_run_costs_is_written(home):
     """Prototypes are all in the embedding, so operations are those of its convolutions, counted by hand."""
     study = planted.write_study(home)
     assert bench("train", study, RUN.format("protonet")) == bench("test", study, RUN.format("protonet")) == 0
-    result = results.read_run(folder(home))
+    result = read_run(folder(home))
     training, hidden = result.run["training"], 8
     places = [28 * 28 * 1, 14 * 14 * hidden, 7 * 7 * hidden, 3 * 3 * hidden]  # with the channels that come in
     image = 2 * 9 * hidden * sum(places) / 1e9
@@ -247,7 +249,7 @@ def test_divergence_is_recorded_and_tested_as_such(home):
     )
     assert bench("train", study, RUN.format("protonet")) == 0
     assert bench("test", study, RUN.format("protonet")) == 0
-    run = results.read_run(folder(home))
+    run = read_run(folder(home))
     assert run.status == "diverged"
     assert "the training loss became nan" in run.run["reason"]
     costs = [run.run["training"]["gflops_per_task"], run.test["adapt_ms_per_task"]]
@@ -258,7 +260,7 @@ def test_divergence_is_recorded_and_tested_as_such(home):
 def test_an_untrained_algorithm_passes_through_the_same_stages(home):
     study = planted.write_study(home, algorithms=["pixel_nn"])
     assert bench("train", study, RUN.format("pixel_nn")) == bench("test", study, RUN.format("pixel_nn")) == 0
-    run = results.read_run(folder(home, "pixel_nn"))
+    run = read_run(folder(home, "pixel_nn"))
     assert run.status == "untrained" and run.run["training"]["parameters"] == 0
     assert set(run.episodes()["mode"]) == {"inductive"}
 
@@ -275,7 +277,7 @@ def test_regression_runs_through_the_same_stages(home, algorithm):
     )
     name = f"sinusoid/1way_5shot/{algorithm}/seed0"
     assert bench("train", study, name) == bench("test", study, name) == 0
-    frame = results.read_run(home / "results" / "tiny" / name).episodes()
+    frame = read_run(home / "results" / "tiny" / name).episodes()
     means = frame.groupby("shift")["mse"].mean()
     assert means["amplitude"] > means["none"], "tasks of larger amplitude have larger errors"
     assert frame["accuracy"].isna().all()
@@ -291,7 +293,7 @@ def test_the_budget_in_minutes_stops_a_training(home):
     }
     study = planted.write_study(home, train=train)
     assert bench("train", study, RUN.format("protonet")) == 0
-    run = results.read_run(folder(home)).run
+    run = read_run(folder(home)).run
     assert 0 < run["training"]["steps"] < 100_000
     assert run["training"]["seconds"] < 10
 
@@ -300,7 +302,7 @@ def test_the_best_checkpoint_is_kept(home):
     study = load_study(planted.write_study(home))
     run = study.runs()[0]
     bench("train", study.origin, run.name)
-    record = results.read_run(run.folder)
+    record = read_run(run.folder)
     history = record.history()
     best = record.run["training"]
     assert best["best_val_accuracy"] == history["val_accuracy"].max()
@@ -395,7 +397,7 @@ def test_an_algorithm_file_outside_the_repository(home):
     outside.write_text(text.replace('title = "ProtoNet"', 'title = "Mine"'))
     study = planted.write_study(home, algorithms=[str(outside)], overrides={"mine": {"hidden": 8}})
     assert bench("train", study, RUN.format("mine")) == 0
-    assert results.read_run(folder(home, "mine")).run["title"] == "Mine"
+    assert read_run(folder(home, "mine")).run["title"] == "Mine"
 
 
 VARIANT = {"algorithm": "protonet", "params": {"learning_rate": 0.01, "train_way": 4}}
@@ -412,7 +414,7 @@ def test_a_variant_is_its_algorithm_with_other_settings(home):
     for one, other in zip(variant.parameters(), base.parameters(), strict=True):
         assert torch.equal(one, other), "both start from the same weights"
     assert bench("train", file, run.name) == 0 and bench("test", file, run.name) == 0
-    record = results.read_run(run.folder).run
+    record = read_run(run.folder).run
     assert (record["algorithm"], record["variant_of"]) == ("wide", "protonet")
     assert record["title"] == "ProtoNet (learning_rate 0.01, train_way 4)"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.study import load_study
+from bench.study.study import load_study
 from tests.workspace import NOTHING, ROOT, TINY, Workspace
 
 CELL = "glyphs/5way_1shot"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from tasks.prepare import prepare
+from tasks.preparation.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
 TINY = {

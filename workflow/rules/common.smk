@@ -18,16 +18,17 @@ shell.prefix(
 )  # jobs run on Snakemake's own Python
 
 import algos
-from bench.study import Study, reports_root, results_root, run_spec, test_spec
-from tasks.dataset import prepared_root
-from tasks.prepare import disk_name
+from bench.study.study import Study, run_spec, test_spec
+from bench.paths import reports_root, results_root
+from tasks.catalogue import prepared_root
+from tasks.catalogue import folder_name
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
 TRAININGS = {stage.name: stage for stage in STUDY.stages()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
 PREPARED = {
-    disk_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
+    folder_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
 }
 
 RESULTS = f"{results_root()}/{STUDY.name}"
@@ -73,19 +74,19 @@ def sources(code):
 
 def job_code(verb, run):
     """What a job runs. Editing one of these files repeats the job; editing any other file does not."""
-    return sorted({*sources(f"bench/{verb}.py"), *sources(STUDY.code(TRAININGS[run].algorithm))})
+    return sorted({*sources(f"bench/protocol/{verb}.py"), *sources(STUDY.code(TRAININGS[run].algorithm))})
 
 
 def prepared(wildcards):
     """The data set of a run; generated regression tasks have none."""
     run = TRAININGS[wildcards.run]
-    return [META.format(dataset=disk_name(run.dataset))] if run.kind == "classification" else []
+    return [META.format(dataset=folder_name(run.dataset))] if run.kind == "classification" else []
 
 
 def tested(wildcards):
     """The data sets of a meta-test: that of the run, and those it is tested on besides."""
     others = STUDY.config["experiments"]["other_data"] if prepared(wildcards) else []
-    return sorted({*prepared(wildcards), *(META.format(dataset=disk_name(name)) for name in others)})
+    return sorted({*prepared(wildcards), *(META.format(dataset=folder_name(name)) for name in others)})
 
 
 def stage(wildcards):
@@ -96,4 +97,4 @@ def stage(wildcards):
 
 def generator(wildcards):
     """Embedded data change with the code that draws them; downloaded data are what they are, whatever our code."""
-    return sources("tasks/glyphs.py") if wildcards.dataset == "glyphs" else []
+    return sources("tasks/preparation/glyphs.py") if wildcards.dataset == "glyphs" else []

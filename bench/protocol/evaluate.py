@@ -1,0 +1,133 @@
+"""Score a learner on frozen episodes, one number per episode and metric."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from algos.base import EmbeddingLearner, MetaLearner
+from bench.protocol.embedder import Embedder, _images_per_batch
+from bench.protocol.scores import Scores, _classification_scores, _regression_scores, calibration_shares
+from tasks.dataset import ImageSplit
+from tasks.episodes import Episodes, FrozenEpisodes
+from tasks.functions import FunctionEpisodes
+
+GRID = 81
+"""Points of a drawn curve."""
+
+
+def evaluate_images(
+    learner: MetaLearner,
+    episodes: FrozenEpisodes,
+    support_split: ImageSplit,
+    query_split: ImageSplit,
+    mode: str,
+    embed: "Embedder | None" = None,
+) -> Scores:
+    """Accuracy, nll, Brier score, confidence and share in the calibration error of each episode.
+
+    support_split, query_split: the same images, shifted or not. mode: `inductive` or `transductive`.
+    embed: give the same one to several calls for one learner, and they share what they embed.
+    """
+    with _testing(learner, mode):
+        if isinstance(learner, EmbeddingLearner) and mode == "inductive":
+            batches = _embedded_batches(
+                learner, episodes, support_split, query_split, embed or Embedder(learner)
+            )
+        else:
+            batches = _image_batches(learner, episodes, support_split, query_split)
+        scores = _joined(_classification_scores(logits, target) for logits, target in batches)
+    return scores | {"ece": calibration_shares(scores["bins"])}
+
+
+def evaluate_points(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> Scores:
+    """Mean squared error of each regression episode; nll and coverage for learners that predict a distribution."""
+    largest = episodes.functions.LARGEST_MSE
+    with _testing(learner, "inductive"):
+        parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
+        return _joined(_regression_scores(*_points(learner, part), part.query_y, largest) for part in parts)
+
+
+def _points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
+    """Predicted mean and, where the learner has one, variance of each query."""
+    phi = learner.adapt_to(part)
+    predicted = learner.distribution(phi, part.query_x)
+    return predicted if predicted is not None else (learner.predict(phi, part.query_x), None)
+
+
+def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> dict[str, list]:
+    """What a learner makes of the first episode, for a drawing: support points, grid, truth, mean and deviation."""
+    part = episodes.batch(0, 1, device)
+    x = torch.linspace(*episodes.functions.x, GRID)
+    with _testing(learner, "inductive"):
+        grid = x.view(1, -1, 1).to(device)
+        mean, variance = _points(learner, replace(part, query_x=grid))
+    deviation = None if variance is None else _listed(variance.expand_as(mean).sqrt())
+    support = [_listed(values) for values in (part.support_x, part.support_y)]
+    return {
+        "support": support,
+        "x": _listed(x),
+        "truth": _listed(episodes.curve(0, x.numpy())),
+        "mean": _listed(mean),
+        "deviation": deviation,
+    }
+
+
+def _listed(values: Tensor | np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values.reshape(-1)]
+
+
+@contextmanager
+def _testing(learner: MetaLearner, mode: str) -> Iterator[None]:
+    was_training = learner.training
+    learner.eval()
+    learner.transductive = mode == "transductive"
+    with torch.no_grad():
+        yield
+    learner.train(was_training)
+
+
+def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
+    scores = list(batches)
+    return {name: torch.cat([score[name] for score in scores]).cpu().numpy() for name in scores[0]}
+
+
+def _slices(episodes: FrozenEpisodes, images: int) -> Iterator[slice]:
+    """Batches of about so many images."""
+    step = max(1, images // (episodes.support.shape[1] + episodes.query.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(episodes), step))
+
+
+def _image_batches(
+    learner: MetaLearner, episodes: FrozenEpisodes, support_split: ImageSplit, query_split: ImageSplit
+) -> Iterator[tuple[Tensor, Tensor]]:
+    device = support_split.images.device
+    for part in _slices(episodes, _images_per_batch(support_split)):
+        support, support_y, query, query_y = _to(device, episodes, part)
+        phi = learner.adapt(support_split.gather(support), support_y, episodes.way)
+        yield learner.predict(phi, query_split.gather(query)), query_y
+
+
+def _embedded_batches(
+    learner: EmbeddingLearner,
+    episodes: FrozenEpisodes,
+    support_split: ImageSplit,
+    query_split: ImageSplit,
+    embed: "Embedder",
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Embed each image once, then only look features up: the same answer, an order of magnitude faster."""
+    device = support_split.images.device
+    support_features = embed(support_split, episodes.support)
+    query_features = embed(query_split, episodes.query)
+    for part in _slices(episodes, _images_per_batch(support_split)):
+        support, support_y, query, query_y = _to(device, episodes, part)
+        phi = learner.fit(support_features[support], support_y, episodes.way)
+        yield learner.score(phi, query_features[query]), query_y
+
+
+def _to(device: torch.device, episodes: FrozenEpisodes, part: slice) -> tuple[Tensor, ...]:
+    arrays = (episodes.support, episodes.support_y, episodes.query, episodes.query_y)
+    return tuple(torch.from_numpy(array[part]).to(device) for array in arrays)

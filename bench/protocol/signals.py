@@ -1,0 +1,23 @@
+"""SIGTERM and Ctrl-C during a training."""
+
+import signal
+from typing import Any
+
+
+class _Signals:
+    """Turns SIGTERM and Ctrl-C into a flag while a training runs; a second one acts as usual."""
+
+    def __enter__(self) -> "_Signals":
+        self.received: str | None = None
+        self.previous = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.received = signal.Signals(number).name
+        signal.signal(number, self.previous[number])
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,76 @@
+"""The README's figure: what was measured, with intervals, beside what was published."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bench.report.style import Look, Setting, at, looks, settings
+from bench.report.svg import INK, STYLE
+from bench.results.files import atomic_write
+
+# The README has a light and a dark page: the figure brings its own.
+WHITE = {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white"}
+_WIDTH, _ROW, _FRAME = 4.6, 0.33, 0.85  # inches: of a panel, of a line in it, of what is around its lines
+_OFFSETS = {"inductive": 0.16, "transductive": -0.16}
+
+
+def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
+    """One panel per task, one line per trained algorithm; `mark` in the file says which results it shows.
+
+    The task with most algorithms stands on the left, the others on the right. What is not trained, such as the floor of
+    raw pixels, is in the table only: it would take the axis from all the others.
+    """
+    rows = rows[rows["seconds"].gt(0)] if rows["seconds"].gt(0).any() else rows
+    look = looks(rows)
+    lines = {task: at(rows, task)["algorithm"].nunique() for task in settings(rows)}
+    first, *others = sorted(lines, key=lambda task: -lines[task])
+    heights = [_FRAME + _ROW * lines[task] for task in others]
+    tall = max(_FRAME + _ROW * lines[first], sum(heights))
+    with mpl.rc_context(STYLE | WHITE):
+        size = (_WIDTH * (2 if others else 1), tall + 0.3)
+        figure = Figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(1, 2 if others else 1)
+        _panel(figure.add_subplot(grid[0]), first, rows, look)
+        if others:
+            heights.append(max(tall - sum(heights), 1e-3))  # the rest of the column stays empty
+            column = grid[1].subgridspec(len(heights), 1, height_ratios=heights)
+            for place, task in enumerate(others):
+                _panel(figure.add_subplot(column[place]), task, rows, look)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=3 if others else 1, frameon=False)
+        canvas = FigureCanvasSVG(figure)
+        metadata = {"Date": None, "Creator": None, "Identifier": mark}
+        atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
+
+
+def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Look]) -> None:
+    rows = at(rows, task)
+    factor = 100 if rows["metric"].iloc[0] == "accuracy" else 1
+    names = list(dict.fromkeys(rows["algorithm"]))[::-1]  # the first one on top
+    for row in rows.itertuples():
+        y = names.index(row.algorithm) + _OFFSETS[row.mode]
+        colour = look[row.algorithm].colour
+        face = colour if row.mode == "inductive" else "white"
+        ax.plot([factor * row.low, factor * row.high], [y, y], color=colour, lw=2.5, alpha=0.7)
+        ax.plot(factor * row.mean, y, "o", color=colour, mfc=face, mew=1.5, ms=5.5)
+        ax.plot(factor * row.published, y, "|", color=INK, ms=9, mew=1.8)
+    ax.set_title(task.label)
+    ax.set_yticks(np.arange(len(names)), [look[name].title for name in names])
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("accuracy, %" if factor == 100 else "mean squared error")
+
+
+def _legend() -> list[Line2D]:
+    measured = {"color": INK, "marker": "o", "ms": 6, "mew": 1.5, "lw": 2.5}
+    return [
+        Line2D([], [], label="measured, inductive", **measured),
+        Line2D([], [], label="measured, transductive", mfc="white", **measured),
+        Line2D([], [], label="published", color=INK, marker="|", ms=11, mew=1.8, lw=0),
+    ]

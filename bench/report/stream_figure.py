@@ -1,0 +1,89 @@
+"""Accuracy by presentation of all finished stream runs, beside the published values and the count-only guess."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from bench.report.style import COLOURS, MARKERS, Look, listed, number
+from bench.report.svg import Figure, Panel
+from bench.results.published import load_published
+
+TITLES = {"mann": "MANN", "ntm": "NTM", "lstm": "LSTM"}
+COUNT_ONLY = "count-only"
+
+
+def draw(folder: Path, labels: str) -> None:
+    """Write presentations.svg and .pdf into `folder` from the runs below it."""
+    figure(collect(folder), labels).save(folder)
+
+
+def collect(folder: Path) -> pd.DataFrame:
+    """One row per finished run below `folder` and presentation: learner, variant, seed, updates, accuracy, count_only."""
+    tables = []
+    for path in sorted(folder.glob("*/seed*/presentations.csv")):
+        run = json.loads((path.parent / "run.json").read_text())
+        facts = {"learner": run["learner"], "variant": path.parents[1].name, "seed": run["seed"]}
+        tables.append(pd.read_csv(path).assign(**facts, updates=run["updates"]))
+    if not tables:
+        raise FileNotFoundError(f"{folder} holds no finished run: start with `python -m bench stream mann`")
+    return pd.concat(tables, ignore_index=True)
+
+
+def published_curves(learners: list[str]) -> dict[str, pd.Series]:
+    """Santoro et al., table 1: accuracy by presentation (one more than the labelled examples seen before)."""
+    rows = load_published()
+    rows = rows[rows["variant"].str.contains("streaming presentations") & rows["way"].eq(5)]
+    curves = {learner: rows[rows["algorithm"].eq(learner)].sort_values("shot") for learner in learners}
+    return {
+        name: curve.set_index(curve["shot"] + 1)["accuracy"] for name, curve in curves.items() if len(curve)
+    }
+
+
+def figure(table: pd.DataFrame, labels: str) -> Figure:
+    """The mean over seeds of each variant; published values dashed with open markers."""
+    means = table.groupby(["learner", "variant", "presentation"], sort=False)[
+        ["accuracy", "count_only"]
+    ].mean()
+    looks = _looks(table)
+    said = [
+        f"{look.title} {number(means.loc[(slice(None), variant, 2), 'accuracy'].iloc[0])} %"
+        for variant, look in looks.items()
+        if variant != COUNT_ONLY
+    ]
+    alt = f"Accuracy by presentation, labels {labels}. At the second presentation: {listed(said)}."
+    panel = Panel(f"5 classes, labels {labels}", alt, partial(_draw, table=table, looks=looks), 5.0, 3.4)
+    return Figure("presentations", "Accuracy by presentation", [panel], looks)
+
+
+def _looks(table: pd.DataFrame) -> dict[str, Look]:
+    looks = {}
+    for i, (variant, learner) in enumerate(table.groupby("variant", sort=False)["learner"].first().items()):
+        title = variant.replace(learner, TITLES[learner], 1).replace("-", ", ")
+        colours, markers = COLOURS["model-based"], MARKERS["model-based"]
+        looks[variant] = Look(title, "model-based", colours[i % len(colours)], markers[i % len(markers)])
+    looks[COUNT_ONLY] = Look("labels only", "baseline", COLOURS["baseline"][0], MARKERS["baseline"][0])
+    return looks
+
+
+def _draw(ax: Axes, table: pd.DataFrame, looks: dict[str, Look]) -> None:
+    for variant, rows in table.groupby("variant", sort=False):
+        curve, look = 100 * rows.groupby("presentation")["accuracy"].mean(), looks[variant]
+        ax.plot(curve.index, curve, color=look.colour, marker=look.marker, gid=f"series-{variant}")
+    blind, look = 100 * table.groupby("presentation")["count_only"].mean(), looks[COUNT_ONLY]
+    ax.plot(blind.index, blind, color=look.colour, marker=look.marker, ms=3, lw=1, gid=f"series-{COUNT_ONLY}")
+    first = {learner: rows["variant"].iloc[0] for learner, rows in table.groupby("learner", sort=False)}
+    for learner, curve in published_curves(list(first)).items():
+        look = looks[first[learner]]
+        ax.plot(
+            curve.index, 100 * curve, look.marker, ls="--", color=look.colour, mfc="none", lw=1, alpha=0.8
+        )
+        ax.annotate("published", (curve.index[-1], 100 * curve.iloc[-1]), (0, 5), textcoords="offset points",
+                    ha="right", fontsize=8, color=look.colour)  # fmt: skip
+    ax.set_xlabel("presentation of a class")
+    ax.set_ylabel("accuracy, %")
+    ax.set_ylim(0, 101)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,97 @@
+"""Columns and JSON schemas of the files of a run's folder."""
+
+from collections.abc import Iterable
+
+from bench.results.condition import CONDITION_COLUMNS
+from bench.results.metrics import METRICS
+
+EPISODE_COLUMNS = {
+    "shift": "str",
+    "severity": "int16",
+    "value": "float64",
+    "scope": "str",
+    "mode": "str",
+    "test_tasks": "str",
+    "test_way": "int16",
+    "test_shot": "int16",
+    "test_steps": "int16",
+    "episode": "int32",
+    "accuracy": "float32",
+    "nll": "float32",
+    "brier": "float32",
+    "confidence": "float32",
+    "ece": "float32",
+    "mse": "float32",
+    "coverage": "float32",
+}
+BINS = 15
+"""Equally wide bins of the confidence in which calibration is measured, as in Guo et al. 2017."""
+CALIBRATION_COLUMNS = {
+    **{column: EPISODE_COLUMNS[column] for column in CONDITION_COLUMNS},
+    "bin": "int16",
+    "n": "int64",
+    "confidence": "float64",
+    "correct": "float64",
+}
+HISTORY_COLUMNS = {
+    "step": "int64",
+    "tasks": "int64",
+    "seconds": "float64",
+    "loss": "float64",
+    "train_accuracy": "float64",
+    "val_accuracy": "float64",
+    "val_low": "float64",
+    "val_high": "float64",
+    "learning_rate": "float64",
+}
+_CHOICES = {"scope": {"clean", "task", "query"}, "mode": {"inductive", "transductive"}}
+_COUNT = {"type": "integer", "minimum": 0}
+_AMOUNT = {"type": ["number", "null"], "minimum": 0}
+_TEXT = {"type": "string"}
+
+
+def _record(properties: dict, optional: Iterable[str] = ()) -> dict:
+    return {"type": "object", "properties": properties, "required": sorted(set(properties) - set(optional))}
+
+
+RUN_SCHEMA = _record(
+    {
+        "status": {"enum": ["ok", "diverged", "untrained"]},
+        "reason": {"type": ["string", "null"]},
+        **{key: _TEXT for key in ("study", "dataset", "algorithm", "title", "family", "citation")},
+        **{key: _COUNT for key in ("way", "shot", "seed")},
+        "paper_mode": {"enum": ["inductive", "transductive"]},
+        "task_kind": {"enum": list(METRICS)},
+        "variant_of": {"type": ["string", "null"]},
+        "hyper_parameters": {"type": "object"},
+        "training": _record(
+            {
+                **{key: _COUNT for key in ("steps", "tasks", "parameters")},
+                **{key: _AMOUNT for key in ("seconds", "cpu_seconds", "tasks_per_second", "gflops_per_task")},
+                **{key: _AMOUNT for key in ("peak_memory_mb", "memory_at_start_mb")},
+                "best_step": {"type": ["integer", "null"]},
+                "best_val_accuracy": {"type": ["number", "null"]},
+                "published_tasks": {"type": ["integer", "null"]},
+                "budget_share": _AMOUNT,
+            },
+            optional=["gflops_per_task", "memory_at_start_mb"],  # runs of before these were measured
+        ),
+        "data": {"type": "object"},
+        "provenance": {"type": "object"},
+    },
+    optional=["variant_of"],
+)
+TEST_SCHEMA = _record(
+    {
+        "seconds": _AMOUNT,
+        **{key: _AMOUNT for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
+        "episodes": {"type": "object", "additionalProperties": _TEXT},
+        "conditions": _COUNT,
+        "peak_memory_mb": _AMOUNT,
+        "provenance": {"type": "object"},
+        "fits": {"type": "object", "additionalProperties": {"type": "object"}},
+    },
+    optional=["adapt_gflops_per_task", "peak_memory_mb", "provenance", "fits"],
+)
+TEST_FILES = ("episodes.parquet", "calibration.parquet")
+"""What a test writes beside test.json."""

@@ -1,0 +1,50 @@
+"""A run of a study and a shared pretraining: their names and folders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import algos
+from bench.paths import results_root
+from tasks.catalogue import REGRESSION
+
+
+@dataclass(frozen=True)
+class Run:
+    """One meta-training and its meta-test: a cell of the study and a seed."""
+
+    study: str
+    dataset: str
+    way: int
+    shot: int
+    algorithm: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.way}way_{self.shot}shot/{algos.name_of(self.algorithm)}/seed{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        return results_root() / self.study / self.name
+
+    @property
+    def kind(self) -> str:
+        return "regression" if self.dataset in REGRESSION else "classification"
+
+    @property
+    def words(self) -> set[str]:
+        """What a key of the study's `overrides` may name to concern this run."""
+        return {algos.name_of(self.algorithm), self.dataset, f"{self.way}way", f"{self.shot}shot"}
+
+
+@dataclass(frozen=True)
+class Stage(Run):
+    """A training that several runs share: one per data set and seed. way, shot: of its validation episodes."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset}/{self.algorithm}/seed{self.seed}"
+
+    @property
+    def words(self) -> set[str]:
+        return {self.algorithm, self.dataset}

@@ -1,0 +1,23 @@
+"""`python -m bench prepare`: fetch, verify and prepare data sets, and print their cards."""
+
+import argparse
+
+from tasks.catalogue import NAMES, TORCHMETA, folder_name, is_prepared, prepared_root
+from tasks.preparation.prepare import prepare
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    known = f"{', '.join(NAMES)}, {TORCHMETA}<name> such as {TORCHMETA}cifar_fs"
+    parser.add_argument("names", nargs="+", metavar="NAME", help=f"data sets: {known}")
+    parser.add_argument("--force", action="store_true", help="prepare again even if already prepared")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Prepare each named data set and print its card. Errors as in `tasks.prepare.prepare`."""
+    for name in args.names:
+        done = is_prepared(name) and not args.force
+        prepare(name, force=args.force)
+        folder = prepared_root() / folder_name(name)
+        print(f"{folder}: {'already prepared' if done else 'prepared'}\n")
+        print((folder / "card.md").read_text())
+    return 0

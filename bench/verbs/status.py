@@ -1,0 +1,127 @@
+"""The state of every run of a study: `python -m bench status config/quick.yaml`."""
+
+import argparse
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.protocol import checkpoint
+from bench.protocol.loop import CHECKPOINT_SECONDS
+from bench.results.run_folder import read_run
+from bench.study.run import Run, Stage
+from bench.study.study import Study, load_study
+
+STYLES = {
+    "ok": "green",
+    "untrained": "green",
+    "running": "bold cyan",
+    "untested": "cyan",
+    "stopped": "yellow",
+    "missing": "dim",
+    "diverged": "bold red",
+    "unreadable": "bold red",
+}
+LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands.
+
+    status: as in runs.csv, and `running` (its checkpoint is fresh), `stopped` (it has a checkpoint to go on from),
+    `unreadable` (a damaged file). accuracy: best on meta-validation, in [0, 1]. note: what went wrong, if anything.
+    """
+
+    run: Run
+    status: str
+    step: int | None = None
+    accuracy: float | None = None
+    seconds: float | None = None
+    note: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
+
+
+def main(args: argparse.Namespace) -> int:
+    study = load_study(args.study)
+    show(study, states(study), Console())
+    return 0
+
+
+def states(study: Study) -> list[State]:
+    """The state of each shared stage and each run of the study, in its order."""
+    return [state_of(run) for run in [*study.stages(), *study.runs()]]
+
+
+def state_of(run: Run) -> State:
+    """Read from a run's folder; a damaged file is a state of its own, not the end of the table."""
+    try:
+        result = read_run(run.folder)
+        if result.run is None:
+            return _unfinished(run)
+    except ValueError as error:
+        return State(run, "unreadable", note=str(error))
+    training = result.run["training"]
+    note = result.run["reason"] or result.outdated
+    numbers = (training["steps"], training["best_val_accuracy"], training["seconds"])
+    status = result.run["status"] if isinstance(run, Stage) else result.status  # stages are not tested
+    return State(run, status, *numbers, note)
+
+
+def _unfinished(run: Run) -> State:
+    path = run.folder / checkpoint.NAME
+    if not path.exists():
+        return State(run, "missing")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        scores = [row["val_accuracy"] for row in saved["history"]]
+        numbers = (saved["step"], max(scores, default=None), saved["seconds"])
+    except Exception as error:  # torch raises many kinds; training starts afresh from such a file
+        return State(run, "unreadable", note=f"{path}: {type(error).__name__}")
+    return State(run, "running" if age(path) < LIVE_SECONDS else "stopped", *numbers)
+
+
+def age(path: Path) -> float:
+    """Seconds since the file was written."""
+    return time.time() - path.stat().st_mtime
+
+
+def show(study: Study, found: list[State], console: Console) -> None:
+    """Print the table, one row per run, then the counts and what runs now."""
+    table = Table(title=study.title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True, overflow="fold")
+    table.add_column("status")
+    for column in ("step", "val acc %", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_column("note", overflow="fold")
+    for state in found:
+        table.add_row(
+            state.run.name,
+            f"[{STYLES[state.status]}]{state.status}[/]",
+            _number(state.step, "d"),
+            _number(None if state.accuracy is None else 100 * state.accuracy, ".2f"),
+            _number(state.seconds, ".0f"),
+            escape(state.note),
+        )
+    console.print(table)
+    counts = Counter(state.status for state in found)
+    finished = counts["ok"] + counts["untrained"] + counts["diverged"]
+    parts = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
+    console.print(f"\n{finished} of {len(found)} runs finished ({parts})")
+    running = [state for state in found if state.status == "running"]
+    for state in running:
+        console.print(
+            f"running now: {state.run.name}, checkpoint {age(state.run.folder / checkpoint.NAME):.0f} s old"
+        )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,46 @@
+"""The stream protocol of Santoro et al. 2016: `python -m bench stream mann`, accuracy by presentation.
+
+Trains a recurrent learner to name each of 50 images before it is told its label, resumes exactly where it stopped, and
+draws all finished learners beside the published values. The same command with more updates continues the training.
+"""
+
+import argparse
+
+from bench.paths import results_root
+from bench.protocol import machine
+from bench.protocol.sources import ImageSource
+from bench.protocol.stream_training import LEARNERS, StreamTraining
+from bench.report import stream_figure
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "learner",
+        choices=(*LEARNERS, "draw"),
+        help="lstm: the paper's controller without a memory; draw: only the figure, of all finished runs",
+    )
+    parser.add_argument("--updates", type=int, default=20_000, help="meta-updates (16 streams each)")
+    parser.add_argument("--labels", choices=("independent", "balanced"), default="independent")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dataset", default="omniglot")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--test-streams", type=int, default=1_000)
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="hyper-parameters of the memory"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    if args.learner != "draw":
+        _train(args)
+    stream_figure.draw(results_root() / "stream" / args.labels, args.labels)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> None:
+    started, device = machine.now(), machine.set_up(args.device, 1)
+    training = StreamTraining(args, ImageSource(args.dataset, None, device), device)
+    training.folder.mkdir(parents=True, exist_ok=True)
+    training.resume()
+    training.loop(args.updates)
+    training.write(started, args.test_streams)
