@@ -18,15 +18,17 @@ def discover() -> dict[str, Path]:
     return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 
-def stages() -> dict[str, Path]:
-    """File of each stage, a training that algorithms share (`MetaLearner.stage`), by its name."""
-    return {path.stem: path for path in sorted((FOLDER / "stage").glob("*.py")) if path.stem != "__init__"}
+def pretrainings() -> dict[str, Path]:
+    """File of each pretraining, a training that algorithms share (`MetaLearner.pretraining`), by its name."""
+    return {
+        path.stem: path for path in sorted((FOLDER / "pretraining").glob("*.py")) if path.stem != "__init__"
+    }
 
 
-def load_stage(name: str) -> type[MetaLearner]:
-    if name not in stages():
-        raise ValueError(f"no stage {name!r}; known: {', '.join(stages())}")
-    return _only_learner(importlib.import_module(f"algos.stage.{name}"))
+def load_pretraining(name: str) -> type[MetaLearner]:
+    if name not in pretrainings():
+        raise ValueError(f"no pretraining {name!r}; known: {', '.join(pretrainings())}")
+    return _only_learner(importlib.import_module(f"algos.pretraining.{name}"))
 
 
 def name_of(algorithm: str) -> str:
@@ -68,11 +70,11 @@ def _only_learner(module) -> type[MetaLearner]:
 
 
 def sources(algorithm: str) -> list[Path]:
-    """The algorithm's (or stage's) file and every file of this repository that it imports, directly or not.
+    """The algorithm's (or pretraining's) file and every file of this repository that it imports, directly or not.
 
     What a trained model depends on: the DAG's inputs, and part of a checkpoint's fingerprint.
     """
-    start = Path(algorithm) if algorithm.endswith(".py") else (discover() | stages())[algorithm]
+    start = Path(algorithm) if algorithm.endswith(".py") else (discover() | pretrainings())[algorithm]
     found: dict[Path, None] = {}
     waiting = [start]
     while waiting:

@@ -99,11 +99,11 @@ class MetaLearner(nn.Module):
     Params: ClassVar[type[HyperParameters]] = Params
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Published settings by task, e.g. `{"omniglot": {...}, "omniglot 20way": {...}}`; the more specific one wins."""
-    reference: ClassVar[bool] = False
-    """Held against the learners, no competitor: it knows more of the tasks than they can, or does not learn at all."""
+    yardstick: ClassVar[bool] = False
+    """A yardstick for the learners, not a competitor: it knows more about the tasks than they can, or does not learn at all."""
     trainable: ClassVar[bool] = True
-    stage: ClassVar[str | None] = None
-    """A file under algos/stage/, trained once for all learners that name it: its encoder becomes theirs."""
+    pretraining: ClassVar[str | None] = None
+    """A file under algos/pretraining/, trained once for all learners that name it: its encoder becomes theirs."""
     modes: ClassVar[tuple[str, ...]] = ("inductive", "transductive")
     """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
     paper_mode: ClassVar[str] = "inductive"
@@ -150,7 +150,7 @@ class MetaLearner(nn.Module):
         raise NotImplementedError
 
     def adapt_to(self, episodes: Episodes) -> Any:
-        """phi of a batch of tasks, from their support sets. Only a reference may look at `episodes.truth` instead."""
+        """phi of a batch of tasks, from their support sets. Only a yardstick may look at `episodes.truth` instead."""
         return self.adapt(episodes.support_x, episodes.support_y, episodes.way)
 
     def predict(self, phi: Any, query_x: Tensor) -> Tensor:

@@ -55,11 +55,11 @@ def small(learner: type[MetaLearner], **overrides) -> MetaLearner:
     return learner(spec(), learner.resolve("test", spec(), values))
 
 
-def small_stage(name: str, **overrides) -> MetaLearner:
+def small_pretraining(name: str, **overrides) -> MetaLearner:
     """The named stage at test size, a classifier of all classes of the planted training part."""
     classes = len(meta()["splits"]["default"]["train"])
     values = {"hidden": SMALL["hidden"], "learning_rate": SMALL["learning_rate"]} | overrides
-    learner, every = algos.load_stage(name), dataclasses.replace(spec(), way=classes)
+    learner, every = algos.load_pretraining(name), dataclasses.replace(spec(), way=classes)
     torch.manual_seed(0)
     return learner(every, learner.resolve(name, every, values))
 

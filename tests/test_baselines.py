@@ -1,4 +1,4 @@
-"""Baseline, Baseline++, training from scratch and the supervised stage that the first two share (card E26)."""
+"""Baseline, Baseline++, training from scratch and the supervised pretraining that the first two share (card E26)."""
 
 import dataclasses
 import signal
@@ -176,7 +176,7 @@ def test_half_of_the_augmented_images_are_mirrored(monkeypatch):
 
 @pytest.mark.parametrize("classifier", ["linear", "cosine"])
 def test_the_stage_learns_to_tell_the_training_classes(classifier):
-    stage = planted.small_stage("supervised", steps=150, classifier=classifier, learning_rate=0.01)
+    stage = planted.small_pretraining("supervised", steps=150, classifier=classifier, learning_rate=0.01)
     losses = planted.trained(stage, 150)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     assert planted.accuracy(stage, planted.episodes(tasks=50)) > 0.9
@@ -187,13 +187,13 @@ def test_every_hyper_parameter_of_the_stage_has_an_effect():
                "classifier": "cosine", "augment": True, "schedule": "constant"}  # fmt: skip
 
     def outcome(**values):
-        return planted.trained(planted.small_stage("supervised", **{"steps": 8, **values}), 3)
+        return planted.trained(planted.small_pretraining("supervised", **{"steps": 8, **values}), 3)
 
     default = outcome()
     assert all(outcome(**{key: value}) != default for key, value in changes.items())
     halved = {"schedule": "halve", "halve_every": 1}
     assert outcome(**halved) != outcome(**halved | {"halve_every": 2})
-    known = {entry.name for entry in dataclasses.fields(planted.small_stage("supervised").Params)}
+    known = {entry.name for entry in dataclasses.fields(planted.small_pretraining("supervised").Params)}
     assert known == {*changes, "halve_every"}
 
 

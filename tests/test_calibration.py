@@ -15,7 +15,7 @@ from bench.results.run_folder import read_run, write_calibration
 from bench.results.schema import BINS
 from bench.statistics import calibration, intervals
 from bench.statistics.gather import Tested, own_condition
-from bench.statistics.modes import MODE_COLUMNS
+from bench.statistics.modes import MODE_COLUMNS, MODES
 from bench.statistics.multiplicity import holm
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
@@ -289,7 +289,7 @@ def test_modes_are_paired_by_seed_and_episode(made):
         mode: np.stack([own(frame, mode).query("shift == 'none'")["accuracy"] for frame in frames]).astype(
             float
         )
-        for mode in modes.MODES
+        for mode in MODES
     }
     row, difference = modes.loc["maml"], tested["transductive"] - tested["inductive"]
     interval = intervals.two_level_interval(difference)
@@ -300,7 +300,7 @@ def test_modes_are_paired_by_seed_and_episode(made):
         "shift == 'none' and test_tasks == 'standard' and test_shot == shot and algorithm == 'maml'"
     )
     for mode, cell in clean.set_index("mode").iterrows():
-        if mode in modes.MODES and cell["dataset"] == "glyphs":
+        if mode in MODES and cell["dataset"] == "glyphs":
             named = tuple(row[[mode, f"{mode}_low", f"{mode}_high"]])
             assert named == pytest.approx((cell["mean"], cell["low"], cell["high"]), abs=1e-5)
     np.testing.assert_allclose(modes["p_holm"], holm(modes["p"]), rtol=1e-4)

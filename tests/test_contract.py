@@ -42,8 +42,8 @@ def solved():
             learner_class = algos.load(name)
             updates = UPDATES.get(name, UPDATES.get(learner_class.family, 120))
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
-            if learner.stage:
-                stage = planted.small_stage(learner.stage, steps=200, learning_rate=0.01)
+            if learner.pretraining:
+                stage = planted.small_pretraining(learner.pretraining, steps=200, learning_rate=0.01)
                 planted.trained(stage, 200)
                 learner.encoder = stage.encoder
             learners[name] = (learner, planted.trained(learner, updates, enough=ENOUGH))

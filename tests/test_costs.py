@@ -63,7 +63,7 @@ def test_runs_that_did_not_finish_reach_nothing():
 
 def points(metric: str, **learners: tuple[float, float]) -> pd.DataFrame:
     rows = [{"algorithm": a, "mean": m, "cost": c, "metric": metric} for a, (c, m) in learners.items()]
-    return pd.DataFrame(rows).assign(reference=lambda rows: rows["algorithm"].isin(["gp", "pixel_nn"]))
+    return pd.DataFrame(rows).assign(yardstick=lambda rows: rows["algorithm"].isin(["gp", "pixel_nn"]))
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "mse"])

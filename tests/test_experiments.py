@@ -198,4 +198,4 @@ def test_the_probe_leaves_the_learner_as_it_was_and_asks_all_the_same_tasks(sour
 
 def test_a_shared_training_refuses_fixed_labels():
     with pytest.raises(ValueError, match="supervised has no hyper-parameter 'train_labels'"):
-        planted.small_stage("supervised", train_labels="groups")
+        planted.small_pretraining("supervised", train_labels="groups")

@@ -86,7 +86,7 @@ def test_a_learner_sees_the_support_or_is_a_reference_that_is_told_the_task(name
     seen, hidden = ("truth", "support_y") if told else ("support_y", "truth")
     anything = dataclasses.replace(tasks, **{hidden: torch.full_like(getattr(tasks, hidden), torch.nan)})
     if told:
-        assert learner.reference
+        assert learner.yardstick
         anything = dataclasses.replace(anything, support_x=torch.full_like(tasks.support_x, torch.nan))
     torch.testing.assert_close(predictions(learner, anything), predictions(learner, tasks), rtol=0, atol=0)
     other = dataclasses.replace(tasks, **{seen: -getattr(tasks, seen)})

@@ -50,7 +50,7 @@ def test_every_study_is_valid_and_lists_runs(study):
 def test_dry_run_on_a_clean_copy_plans_the_default_study(clean):
     quick = load_study(clean.folder / "config" / "quick.yaml")
     expected = {f"{verb} {run.name}" for verb in ("train", "test") for run in quick.runs()}
-    expected |= {f"train {stage.name}" for stage in quick.stages()}
+    expected |= {f"train {stage.name}" for stage in quick.pretrainings()}
     assert clean.plan() - {"prepare glyphs"} == expected | SUMMED_UP
 
 

@@ -27,7 +27,7 @@ class Conditioned(MetaLearner):
     family = "baseline"
     citation = "Finn & Levine 2018"
     tasks = ("regression",)
-    reference = True
+    yardstick = True
     modes = ("inductive",)
     presets = {"polynomial": dict(meta_batch=25, train_query=10)}
 

@@ -6,9 +6,9 @@ which keeps the examples of a class close together.
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline++).
 
 Deviations from the paper and its released code:
-1. One supervised stage for Baseline and Baseline++, with a linear classifier unless the study says
+1. One supervised pretraining for Baseline and Baseline++, with a linear classifier unless the study says
    `supervised: {classifier: cosine}`; the paper trains Baseline++'s features with a cosine classifier.
-2. Those of the supervised stage (algos/stage/supervised.py).
+2. Those of the supervised pretraining (algos/pretraining/supervised.py).
 3. The random start of a class is drawn once for each place in the support set, and a class takes that of its first
    example: what a class is called does not matter. The order of the examples is drawn once, the same for all tasks.
 """

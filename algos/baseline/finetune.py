@@ -6,7 +6,7 @@ fitted to the support set of each task.
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline).
 
 Deviations from the paper and its released code:
-1. Those of the supervised stage (algos/stage/supervised.py), which `cosine_finetune` shares.
+1. Those of the supervised pretraining (algos/pretraining/supervised.py), which `cosine_finetune` shares.
 2. The classifier starts from zero, not at random: its fit is convex.
 3. The order of the examples is drawn once, the same for all tasks.
 """
@@ -69,7 +69,7 @@ class Finetune(EmbeddingLearner):
     family = "baseline"
     citation = "Chen et al. 2019"
     trainable = False
-    stage = "supervised"
+    pretraining = "supervised"
 
     @dataclass(frozen=True)
     class Params(HyperParameters):
@@ -80,7 +80,7 @@ class Finetune(EmbeddingLearner):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
-        self.encoder = build_backbone("conv4", 64, spec)  # until the stage's takes its place
+        self.encoder = build_backbone("conv4", 64, spec)  # until the pretrained one takes its place
         self.test_steps = -1  # those of `epochs` passes
 
     def steps(self, examples: int) -> int:

@@ -5,7 +5,7 @@ training tasks themselves. `periodic`: only their period and their mean square a
 
 Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006 (algorithm 2.1).
 
-Deviations: none; a reference of this benchmark.
+Deviations: none; a yardstick of this benchmark.
 1. Amplitude and phase are not Gaussian: `sinusoids` is the Gaussian process with the tasks' first two moments, whose
    mean is the best linear predictor. Two noise-free points determine a sinusoid, so its error is that of `noise`.
 """
@@ -54,7 +54,7 @@ class GaussianProcess(MetaLearner):
     family = "baseline"
     citation = "Rasmussen & Williams 2006"
     tasks = ("regression",)
-    reference = True
+    yardstick = True
     trainable = False
     modes = ("inductive",)
 

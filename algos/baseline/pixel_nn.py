@@ -19,7 +19,7 @@ class PixelNN(EmbeddingLearner):
     title = "Pixel nearest neighbour"
     family = "baseline"
     citation = "Vinyals et al. 2016"
-    reference = True
+    yardstick = True
     trainable = False
     modes = ("inductive",)
 

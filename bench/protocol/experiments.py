@@ -52,7 +52,7 @@ def other_tasks(
         condition = Condition(frozen.way, frozen.shot, mode, test_tasks=PROTOTYPES)
         probe = NearestPrototype(learner)
         yield condition, fewer.digest, evaluate_images(probe, fewer, split, split, mode)
-    if spec["experiments"]["memorisation"] and (learner.trainable or learner.stage):
+    if spec["experiments"]["memorisation"] and (learner.trainable or learner.pretraining):
         yield from _memorised(learner, source, frozen, spec)
 
 

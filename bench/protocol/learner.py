@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from algos.base import MetaLearner
-from bench.study.run import Run, Stage
+from bench.study.run import Pretraining, Run
 from bench.study.study import Study, run_spec
 from tasks.seeds import seed_from
 
@@ -15,15 +15,15 @@ def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     """The run's learner with its own initialisation stream, on the CPU."""
     learner_class = study.learners[run.algorithm]
     spec = source.spec(run.way, run.shot)
-    if isinstance(run, Stage):
+    if isinstance(run, Pretraining):
         spec = dataclasses.replace(spec, way=training_classes(source))
     params = learner_class.resolve(run.algorithm, spec, run_spec(study, run)["overrides"])
     code = study.code(run.algorithm)  # a variant starts where its algorithm does, and sees the same tasks
     torch.manual_seed(seed_from("initialisation", run.dataset, run.way, run.shot, code, run.seed))
     learner = learner_class(spec, params)
     learner.title = study.title_of(run.algorithm)
-    if learner.stage:
-        learner.encoder = build_learner(study, study.stage(run), source).encoder
+    if learner.pretraining:
+        learner.encoder = build_learner(study, study.pretraining(run), source).encoder
     return learner
 
 

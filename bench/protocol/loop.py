@@ -50,7 +50,7 @@ class MetaTraining:
         self.best: dict[str, Any] = {"value": math.nan, "step": None}
         self.best_weights = _copy(learner)
         self.reason: str | None = None
-        self.stage: dict[str, Any] | None = None
+        self.pretraining: dict[str, Any] | None = None
         if learner.trainable:
             self._prepare(study.config["seed"])
 
@@ -82,16 +82,16 @@ class MetaTraining:
         )
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def take_over(self, stage: RunResult) -> None:
-        """Instead of `loop`: the encoder of a shared stage. Its curve and its cost are this run's, too."""
-        weights = safetensors.torch.load_file(stage.folder / "model.safetensors", str(self.device))
+    def take_over(self, pretraining: RunResult) -> None:
+        """Instead of `loop`: the encoder of a shared pretraining. Its curve and its cost are this run's, too."""
+        weights = safetensors.torch.load_file(pretraining.folder / "model.safetensors", str(self.device))
         encoder = {
             key.removeprefix("encoder."): w for key, w in weights.items() if key.startswith("encoder.")
         }
         self.learner.encoder.load_state_dict(encoder)
         self.best_weights = _copy(self.learner)
-        self.stage, self.reason = stage.run, stage.run["reason"]
-        self.history = stage.history().to_dict("records")
+        self.pretraining, self.reason = pretraining.run, pretraining.run["reason"]
+        self.history = pretraining.history().to_dict("records")
 
     def loop(self) -> None:
         """Meta-train until the budget is used up. Raises Stopped after SIGTERM or Ctrl-C, with a checkpoint saved."""
@@ -194,7 +194,7 @@ class MetaTraining:
     def record(self, started: str, idle_memory: float) -> dict[str, Any]:
         """The content of run.json."""
         run, learner = self.run, self.learner
-        status = "diverged" if self.reason else "ok" if learner.trainable or self.stage else "untrained"
+        status = "diverged" if self.reason else "ok" if learner.trainable or self.pretraining else "untrained"
         return {
             "status": status,
             "reason": self.reason,
@@ -203,21 +203,24 @@ class MetaTraining:
             "variant_of": None if self.code == run.algorithm else algos.name_of(self.code),
             **{key: getattr(learner, key) for key in ("title", "family", "citation", "paper_mode")},
             "task_kind": run.kind,
-            "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_stage(),
+            "hyper_parameters": resolved(self.params, learner) | self._hyper_parameters_of_pretraining(),
             "training": self._cost(idle_memory),
             "data": {"digest": self.source.digest, "split": self.source.split_name},
             "provenance": machine.provenance(self.device, started) | {"precision": self.spec["precision"]},
         }
 
-    def _hyper_parameters_of_stage(self) -> dict[str, Any]:
-        stage = self.stage or {"algorithm": None, "hyper_parameters": {}}
-        return {f"{stage['algorithm']}.{key}": value for key, value in stage["hyper_parameters"].items()}
+    def _hyper_parameters_of_pretraining(self) -> dict[str, Any]:
+        pretraining = self.pretraining or {"algorithm": None, "hyper_parameters": {}}
+        return {
+            f"{pretraining['algorithm']}.{key}": value
+            for key, value in pretraining["hyper_parameters"].items()
+        }
 
     def _cost(self, idle_memory: float) -> dict[str, Any]:
-        """What the training took; a learner that took over a stage cost what the stage did."""
+        """What the training took; a learner that takes over a pretraining costs what the pretraining did."""
         parameters = sum(p.numel() for p in self.learner.parameters())
-        if self.stage:
-            return self.stage["training"] | {"parameters": parameters}
+        if self.pretraining:
+            return self.pretraining["training"] | {"parameters": parameters}
         tasks = self.step * getattr(self.params, "meta_batch", 0)
         published = published_tasks(self.learner, self.run.algorithm)
         return {

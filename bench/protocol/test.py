@@ -86,7 +86,7 @@ def measured(learner: MetaLearner, run: Run, source: Any, frozen: Any, spec: dic
     """Everything a study asks for: the untrained control, then with the trained weights the tasks trained for, clean
     and shifted, and other tasks.
     """
-    images, learns = isinstance(source, ImageSource), learner.trainable or learner.stage
+    images, learns = isinstance(source, ImageSource), learner.trainable or learner.pretraining
     if images and learns and spec["experiments"]["untrained"]:
         yield from untrained(learner, source, frozen, spec)
     learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))

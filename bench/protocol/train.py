@@ -1,6 +1,6 @@
 """Meta-training of one run: `python -m bench train config/quick.yaml glyphs/5way_1shot/protonet/seed0`.
 
-Also of a stage that several runs share (`glyphs/supervised/seed0`); those runs then take its encoder over. Validates on frozen meta-validation episodes, keeps the best checkpoint, and resumes exactly where it was stopped.
+Also of a pretraining that several runs share (`glyphs/supervised/seed0`); those runs then take its encoder over. Validates on frozen meta-validation episodes, keeps the best checkpoint, and resumes exactly where it was stopped.
 """
 
 import argparse
@@ -45,21 +45,21 @@ def train(study: Study, run: Run) -> None:
     train_in(learner, getattr(torch, spec["precision"]))
     run.folder.mkdir(parents=True, exist_ok=True)
     training = MetaTraining(study, run, spec, source, learner, device)
-    if learner.stage:
-        training.take_over(finished_stage(study, run))
+    if learner.pretraining:
+        training.take_over(finished_pretraining(study, run))
     elif learner.trainable:
         training.loop()
     training.write(started, idle_memory)
     checkpoint.remove(run.folder)
 
 
-def finished_stage(study: Study, run: Run) -> RunResult:
-    """What the run's stage has learned. FileNotFoundError says how to train it."""
-    stage = study.stage(run)
-    result = read_run(stage.folder)
+def finished_pretraining(study: Study, run: Run) -> RunResult:
+    """What the run's pretraining has learned. FileNotFoundError says how to train it."""
+    pretraining = study.pretraining(run)
+    result = read_run(pretraining.folder)
     if result.run is None:
         raise FileNotFoundError(
-            f"{stage.folder} has no trained model, and {run.name} starts from it: "
-            f"run `python -m bench train {study.origin} {stage.name}`"
+            f"{pretraining.folder} has no trained model, and {run.name} starts from it: "
+            f"run `python -m bench train {study.origin} {pretraining.name}`"
         )
     return result

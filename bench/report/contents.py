@@ -21,7 +21,7 @@ def anchor(setting: Setting, algorithm: str) -> str:
 
 
 def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.DataFrame) -> Table:
-    """One row per algorithm and mode, one group of columns per setting, references and chance at the bottom."""
+    """One row per algorithm and mode, one group of columns per setting, yardsticks and chance at the bottom."""
     everything = _clean(cells)
     table = Table(
         "headline",
@@ -32,9 +32,9 @@ def headline_table(cells: pd.DataFrame, runs: pd.DataFrame, comparisons: pd.Data
             Column("Mode", numeric=False),
         ],
     )
-    keys = everything[["algorithm", "title", "family", "row", "reference"]].drop_duplicates()
+    keys = everything[["algorithm", "title", "family", "row", "yardstick"]].drop_duplicates()
     keys = keys.assign(order=keys["family"].map(family_order)).sort_values(
-        ["reference", "order", "title", "row"]
+        ["yardstick", "order", "title", "row"]
     )
     rows = [_identity(everything, key) for key in keys.itertuples()]
     chance = [Cell("Chance", "Chance"), Cell("floor", "floor"), EMPTY]
@@ -78,12 +78,12 @@ def _identity(rows: pd.DataFrame, key) -> Row:
         Cell(key.family, key.family),
         Cell(mode, mode, note=note),
     ]
-    return Row(cells, key.family, "compared" if here["compared"].any() else "other", floor=key.reference)
+    return Row(cells, key.family, "compared" if here["compared"].any() else "other", floor=key.yardstick)
 
 
 def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str], str]:
     """The best paper-mode row and those the paired test cannot tell from it."""
-    paper = part[part["compared"] & ~part["reference"]]
+    paper = part[part["compared"] & ~part["yardstick"]]
     ranked = paper.sort_values("mean", ascending=paper["metric"].iloc[0] == "mse") if len(paper) else paper
     if len(ranked) < 2:
         return {}

@@ -23,7 +23,7 @@ COSTS = {
     "adapt_gflops_per_task": "GFLOP to adapt to a task",
 }
 FLOOR = "pixel_nn"
-"""The one reference from below: the others know where the tasks come from, and beat learners at no price."""
+"""The one yardstick from below: the others know where the tasks come from, and beat learners at no price."""
 _KINDS = {
     "": ("Parameters",),
     "Training": ("Time", "CPU time", "Steps", "Tasks/s", "GFLOP/task", "Budget, %"),
@@ -132,7 +132,7 @@ def _points(cells: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]
 def front(points: pd.DataFrame, cost: str) -> pd.DataFrame:
     """The rows that no other one beats: whatever is better costs more. By rising cost."""
     rising = points["metric"].iloc[0] == "mse"
-    points = points[~points["reference"] | points["algorithm"].eq(FLOOR)]
+    points = points[~points["yardstick"] | points["algorithm"].eq(FLOOR)]
     points = points.sort_values([cost, "mean"], ascending=[True, rising], kind="stable")
     quality = -points["mean"] if rising else points["mean"]
     return points[quality.gt(quality.cummax().shift(fill_value=-math.inf))]

@@ -108,7 +108,7 @@ def findings(cells: pd.DataFrame, comparisons: pd.DataFrame, scope: str | None) 
         rows = at(cells, setting)
         clean = rows[rows["shift"].eq("none")]
         rising = clean["metric"].iloc[0] == "mse"
-        competing = ~clean["reference"]
+        competing = ~clean["yardstick"]
         clean = (clean[competing] if competing.any() else clean).sort_values("mean", ascending=rising)
         text = _best(clean, at(comparisons, setting))
         worst = hardest(rows, scope).sort_values(ascending=rising) if scope else []

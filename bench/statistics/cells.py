@@ -9,7 +9,7 @@ from bench.statistics import intervals
 from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS, Setting, Tested, batches
 
 CELL_COLUMNS = [
-    *[*SETTING_COLUMNS, "algorithm", "title", "family", "reference", "mode", "paper_mode", *SHARED_COLUMNS],
+    *[*SETTING_COLUMNS, "algorithm", "title", "family", "yardstick", "mode", "paper_mode", *SHARED_COLUMNS],
     *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance"],
 ]
 

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
 def summarize(study: Study) -> Path:
     """Write the tables of the study; returns their folder. Raises ResultError when runs cannot be compared."""
     found = [(run, read_run(run.folder)) for run in study.runs()]
-    references = {algos.name_of(name): learner.reference for name, learner in study.learners.items()}
+    yardsticks = {algos.name_of(name): learner.yardstick for name, learner in study.learners.items()}
     cells, comparisons, degradation, modes, scores, bins = [], [], [], [], [], []
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
@@ -59,7 +59,7 @@ def summarize(study: Study) -> Path:
         summarised = [METRICS[kind], *FURTHER_METRICS[kind]]
         tested = [_gathered(*item, [*summarised, *calibration.METRICS[kind]]) for item in finished.items()]
         for metric, one in itertools.product(summarised, tested):
-            stands = {"reference": references[one[metric].algorithm]}
+            stands = {"yardstick": yardsticks[one[metric].algorithm]}
             cells += [row | stands for row in cell_rows(setting, one[metric])]
         own = [one[METRICS[kind]] for one in tested]
         comparisons += comparison_rows(setting, own)

@@ -38,7 +38,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Stage(Run):
+class Pretraining(Run):
     """A training that several runs share: one per data set and seed. way, shot: of its validation episodes."""
 
     @property

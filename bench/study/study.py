@@ -10,13 +10,13 @@ import yaml
 
 import algos
 from bench.paths import results_root
-from bench.study.run import Run, Stage
+from bench.study.run import Pretraining, Run
 from bench.study.schema import validated
 from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name
 from tasks.shift_table import SHIFTS, Shift
 
 VALIDATION_TASK = (5, 1)
-"""Way and shot of the episodes on which a stage chooses its checkpoint, whatever tasks its learners are tested on."""
+"""Way and shot of the episodes on which a pretraining chooses its checkpoint, whatever tasks its learners are tested on."""
 
 
 class Study:
@@ -36,12 +36,14 @@ class Study:
 
     @cached_property
     def learners(self) -> dict[str, type[algos.MetaLearner]]:
-        """Class of each algorithm and variant the study names, then of each stage that these share."""
+        """Class of each algorithm and variant the study names, then of each pretraining that these share."""
         named = [*self.config["algorithms"], *self.config["variants"]]
         try:
             found = {algorithm: algos.load(self.code(algorithm)) for algorithm in named}
             return found | {
-                learner.stage: algos.load_stage(learner.stage) for learner in found.values() if learner.stage
+                learner.pretraining: algos.load_pretraining(learner.pretraining)
+                for learner in found.values()
+                if learner.pretraining
             }
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"{self.origin}: algorithms: {error}") from error
@@ -62,7 +64,7 @@ class Study:
         """A variant has a name of its own, and hyper-parameters that its algorithm has."""
         names = {algos.name_of(algorithm) for algorithm in self.config["algorithms"]}
         for name, variant in self.config["variants"].items():
-            if name in names | set(algos.discover()) | set(algos.stages()):
+            if name in names | set(algos.discover()) | set(algos.pretrainings()):
                 raise ValueError(
                     f"{self.origin}: variants: {name!r} is an algorithm; give the variant another name"
                 )
@@ -72,7 +74,7 @@ class Study:
                 raise ValueError(f"{self.origin}: variants: {name}: {error}") from error
 
     def _check_overrides(self) -> None:
-        """Each key of `overrides` names one of the study's algorithms (or stages), and hyper-parameters that it has."""
+        """Each key of `overrides` names one of the study's algorithms (or pretrainings), and hyper-parameters that it has."""
         learners = {
             algos.name_of(name): learner
             for algorithm, learner in self.learners.items()
@@ -152,18 +154,18 @@ class Study:
         ]
         return [run for run in every if run.kind in self.learners[run.algorithm].tasks]
 
-    def stage(self, run: Run) -> Stage | None:
+    def pretraining(self, run: Run) -> Pretraining | None:
         """The shared training that a run starts from, if its algorithm has one."""
-        name = self.learners[run.algorithm].stage
-        return Stage(self.name, run.dataset, *VALIDATION_TASK, name, run.seed) if name else None
+        name = self.learners[run.algorithm].pretraining
+        return Pretraining(self.name, run.dataset, *VALIDATION_TASK, name, run.seed) if name else None
 
-    def stages(self) -> list[Stage]:
+    def pretrainings(self) -> list[Pretraining]:
         """Every shared training of the study, once."""
-        return list(dict.fromkeys(stage for run in self.runs() if (stage := self.stage(run))))
+        return list(dict.fromkeys(shared for run in self.runs() if (shared := self.pretraining(run))))
 
     def run(self, name: str) -> Run:
-        """The run called e.g. `glyphs/5way_1shot/protonet/seed0`, or the stage `glyphs/supervised/seed0`."""
-        for run in [*self.runs(), *self.stages()]:
+        """The run called e.g. `glyphs/5way_1shot/protonet/seed0`, or the pretraining `glyphs/supervised/seed0`."""
+        for run in [*self.runs(), *self.pretrainings()]:
             if run.name == name.removeprefix(f"{results_root()}/{self.name}/").rstrip("/"):
                 return run
         raise ValueError(

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "algorithm",
         nargs="?",
-        help="name (also of a stage), or path of a file: show its hyper-parameters and presets",
+        help="name (also of a pretraining), or path of a file: show its hyper-parameters and presets",
     )
 
 
@@ -31,7 +31,7 @@ def main(args: argparse.Namespace) -> int:
 def overview() -> Table:
     """One row per algorithm file, a section per family, made to be read in 80 columns: no word is cut."""
     whole = [Column(header, no_wrap=True) for header in ("name", "tasks", "paper's mode")]
-    columns = [whole[0], Column("title", min_width=14), *whole[1:], "reference"]
+    columns = [whole[0], Column("title", min_width=14), *whole[1:], "citation"]
     table = Table(*columns, box=SIMPLE, padding=(0, 1, 0, 0))
     learners = {name: algos.load(name) for name in algos.discover()}
     for family in dict.fromkeys(learner.family for learner in learners.values()):
@@ -46,7 +46,9 @@ def overview() -> Table:
 
 def show_one(console: Console, algorithm: str) -> None:
     """Docstring of the file, hyper-parameters with their defaults, published presets."""
-    learner = algos.load_stage(algorithm) if algorithm in algos.stages() else algos.load(algorithm)
+    learner = (
+        algos.load_pretraining(algorithm) if algorithm in algos.pretrainings() else algos.load(algorithm)
+    )
     console.print(inspect.getmodule(learner).__doc__.strip(), highlight=False, markup=False)
     table = Table("hyper-parameter", "default", "meaning", title="\nHyper-parameters", title_justify="left")
     for entry in fields(learner.Params):

@@ -115,15 +115,15 @@ def work(entries: list[Entry]) -> int:
 
 
 def finish(entry: Entry) -> int:
-    """Bring one run to its end, each stage a process of its own; the exit code of the first stage that fails."""
+    """Bring one run to its end, each job a process of its own; the exit code of the first one that fails."""
     result = read_run(entry.run.folder)
     commands = []
     if result.run is None:
         if entry.run.kind == "classification" and not is_prepared(entry.run.dataset):
             commands.append(["prepare", entry.run.dataset])
-        stage = entry.study.stage(entry.run)
-        if stage and read_run(stage.folder).run is None:
-            commands.append(["train", entry.study_file, stage.name])
+        pretraining = entry.study.pretraining(entry.run)
+        if pretraining and read_run(pretraining.folder).run is None:
+            commands.append(["train", entry.study_file, pretraining.name])
         commands.append(["train", entry.study_file, entry.run_name])
     if not result.tested:
         commands.append(["test", entry.study_file, entry.run_name])

@@ -14,7 +14,7 @@ from rich.table import Table
 from bench.protocol import checkpoint
 from bench.protocol.loop import CHECKPOINT_SECONDS
 from bench.results.run_folder import read_run
-from bench.study.run import Run, Stage
+from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
 
 STYLES = {
@@ -57,8 +57,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def states(study: Study) -> list[State]:
-    """The state of each shared stage and each run of the study, in its order."""
-    return [state_of(run) for run in [*study.stages(), *study.runs()]]
+    """The state of each shared pretraining and each run of the study, in its order."""
+    return [state_of(run) for run in [*study.pretrainings(), *study.runs()]]
 
 
 def state_of(run: Run) -> State:
@@ -72,7 +72,9 @@ def state_of(run: Run) -> State:
     training = result.run["training"]
     note = result.run["reason"] or result.outdated
     numbers = (training["steps"], training["best_val_accuracy"], training["seconds"])
-    status = result.run["status"] if isinstance(run, Stage) else result.status  # stages are not tested
+    status = (
+        result.run["status"] if isinstance(run, Pretraining) else result.status
+    )  # pretrainings are not tested
     return State(run, status, *numbers, note)
 
 

@@ -1,4 +1,4 @@
-"""What every stage needs: the study, its runs by name, paths, and which code a job depends on."""
+"""What every rule needs: the study, its runs by name, paths, and which code a job depends on."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ from tasks.catalogue import folder_name
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
-TRAININGS = {stage.name: stage for stage in STUDY.stages()} | RUNS
+TRAININGS = {shared.name: shared for shared in STUDY.pretrainings()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
 PREPARED = {
     folder_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
@@ -51,7 +51,7 @@ if PROFILE != "none" and not any(Path(folder, PROFILE).exists() for folder in ("
 
 wildcard_constraints:
     dataset=r"[^/]+",
-    run=r"[^/]+(/\d+way_\d+shot)?/[^/]+/seed\d+",  # a stage that runs share has no way and shot
+    run=r"[^/]+(/\d+way_\d+shot)?/[^/]+/seed\d+",  # a pretraining that runs share has no way and shot
 
 
 def write_study():
@@ -89,9 +89,9 @@ def tested(wildcards):
     return sorted({*prepared(wildcards), *(META.format(dataset=folder_name(name)) for name in others)})
 
 
-def stage(wildcards):
+def pretraining(wildcards):
     """The shared training that a training starts from: results of the same rule, for another run."""
-    shared = STUDY.stage(TRAININGS[wildcards.run])
+    shared = STUDY.pretraining(TRAININGS[wildcards.run])
     return expand(rules.train.output, run=shared.name) if shared else []
 
 

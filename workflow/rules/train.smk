@@ -4,7 +4,7 @@ rule train:
     """
     input:
         data=prepared,
-        stage=stage,
+        pretraining=pretraining,
         code=lambda wildcards: job_code("train", wildcards.run),
     output:
         model=f"{RESULTS}/{{run}}/model.safetensors",

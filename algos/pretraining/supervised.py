@@ -1,4 +1,4 @@
-"""The supervised stage: an ordinary classifier of all meta-training classes.
+"""The supervised pretraining: an ordinary classifier of all meta-training classes.
 
 Baseline and Baseline++ keep its features and throw its classifier away.
 
