@@ -25,16 +25,17 @@ $(READY): requirements.txt requirements-nodeps.txt
 test: setup ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
-lint: setup ## style of all code and of the workflow
+lint: setup ## style of the code and the workflow, and the borders between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/lint-imports --no-cache --no-logo
 
 benchmark: setup ## measure speed against the straightforward way, on one thread: benchmarks/results.csv
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
 
-reference: setup ## go on with the reference results where they stopped; can be interrupted at any time
+reference: setup ## resume the reference results where they stopped; can be interrupted at any time
 	$(BIN)/python -m bench reference config/reference.yaml
 
 readme: setup ## write the reference results into README.md
