@@ -1,6 +1,5 @@
 """What is compared: one file per algorithm. Discovery is by file name; there is no list to maintain."""
 
-import ast
 import importlib.util
 import inspect
 import sys
@@ -67,38 +66,3 @@ def _only_learner(module) -> type[MetaLearner]:
     if len(found) != 1:
         raise ValueError(f"{module.__file__} must hold exactly one MetaLearner, not {len(found)}")
     return found[0]
-
-
-def sources(algorithm: str) -> list[Path]:
-    """The algorithm's (or pretraining's) file and every file of this repository that it imports, directly or not.
-
-    What a trained model depends on: the DAG's inputs, and part of a checkpoint's fingerprint.
-    """
-    start = Path(algorithm) if algorithm.endswith(".py") else (discover() | pretrainings())[algorithm]
-    found: dict[Path, None] = {}
-    waiting = [start]
-    while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found[path] = None
-            waiting += [file for module in _imports(path) for file in _module_files(module)]
-    return sorted(found)
-
-
-def _imports(path: Path) -> list[str]:
-    """Dotted names that a file imports (`from a import b` counts as `a` and `a.b`)."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return names
-
-
-def _module_files(module: str) -> list[Path]:
-    """The file of a module of ours; packages' own __init__ files carry no behaviour and do not count."""
-    if module.split(".")[0] not in ("algos", "tasks", "bench"):
-        return []
-    path = FOLDER.parent.joinpath(*module.split(".")).with_suffix(".py")
-    return [path] if path.exists() else []

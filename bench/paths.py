@@ -15,3 +15,12 @@ def results_root() -> Path:
 def reports_root() -> Path:
     """Folder of reports (env REPORTS_ROOT, default `reports`)."""
     return Path(os.environ.get("REPORTS_ROOT", "reports"))
+
+
+def modules_in(package: str) -> list[str]:
+    """Dotted names of a package's modules, found by file name (`_private.py` and `__init__.py` left out), sorted.
+
+    Call it with a literal: bench/protocol/fingerprint.py then counts these files as imported by the caller.
+    """
+    folder = ROOT.joinpath(*package.split("."))
+    return [f"{package}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]

@@ -1,8 +1,6 @@
 """The loop of a meta-training: state, validation, checkpoint, record."""
 
 import dataclasses
-import hashlib
-import json
 import math
 import time
 from functools import partial
@@ -16,6 +14,7 @@ import algos
 from algos.base import MetaLearner, Params
 from bench.protocol import checkpoint, machine
 from bench.protocol.cuda_graph import Captured
+from bench.protocol.fingerprint import code_files, fingerprint
 from bench.protocol.flops import gflops
 from bench.protocol.learner import published_tasks, resolved
 from bench.protocol.optimizer import adam, load_state, set_rate
@@ -76,11 +75,8 @@ class MetaTraining:
     def _fingerprint(self) -> str:
         """Digest of settings, data and source files: a checkpoint is only good for the job that wrote it."""
         settings = {**self.spec, "minutes": None, "threads": None}
-        code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in algos.sources(self.code)]
-        text = json.dumps(
-            [settings, dataclasses.asdict(self.params), self.source.digest, code], sort_keys=True
-        )
-        return hashlib.sha256(text.encode()).hexdigest()
+        resolved_settings = [settings, dataclasses.asdict(self.params)]
+        return fingerprint(code_files("train", self.code), resolved_settings, self.source.digest)
 
     def take_over(self, pretraining: RunResult) -> None:
         """Instead of `loop`: the encoder of a shared pretraining. Its curve and its cost are this run's, too."""

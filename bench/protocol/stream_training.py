@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import time
 from pathlib import Path
@@ -14,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import algos
-from bench.paths import ROOT, results_root
+from bench.paths import results_root
 from bench.protocol import checkpoint, machine
+from bench.protocol.fingerprint import code_files, fingerprint
 from bench.protocol.sources import ImageSource
 from bench.results.files import write_text
 from tasks.seeds import seed_from, torch_generator
@@ -85,19 +85,9 @@ class StreamTraining:
 
     def fingerprint(self) -> str:
         """Digest of settings, data and source files, not of the number of updates."""
-        files = {Path(__file__), ROOT / "tasks" / "stream.py"}
-        if self.params:
-            files |= set(algos.sources(self.args.learner))
-        code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)]
-        settings = [
-            self.args.learner,
-            self.args.labels,
-            self.args.seed,
-            self.params,
-            self.source.digest,
-            code,
-        ]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        settings = [self.args.learner, self.args.labels, self.args.seed, self.params]
+        files = code_files("stream_training", self.args.learner if self.params else None)
+        return fingerprint(files, settings, self.source.digest)
 
     def loop(self, updates: int) -> None:
         self.learner.train()

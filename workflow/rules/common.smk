@@ -17,7 +17,7 @@ shell.prefix(
     f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 )  # jobs run on Snakemake's own Python
 
-import algos
+from bench.protocol.fingerprint import closure, code_files
 from bench.study.study import Study, run_spec, test_spec
 from bench.paths import reports_root, results_root
 from tasks.catalogue import prepared_root
@@ -67,14 +67,14 @@ def write_study():
 
 
 @cache
-def sources(code):
-    """Files behind an algorithm or a Python file: itself and all that it imports of this repository."""
-    return [os.path.relpath(path) for path in algos.sources(code)]
+def code(verb, algorithm=None):
+    """Files behind the jobs of a verb. Editing one of them repeats the job; editing any other file does not."""
+    return [os.path.relpath(path) for path in code_files(verb, algorithm)]
 
 
 def job_code(verb, run):
-    """What a job runs. Editing one of these files repeats the job; editing any other file does not."""
-    return sorted({*sources(f"bench/protocol/{verb}.py"), *sources(STUDY.code(TRAININGS[run].algorithm))})
+    """Files behind a training or a test: the same that a checkpoint's fingerprint covers."""
+    return code(verb, STUDY.code(TRAININGS[run].algorithm))
 
 
 def prepared(wildcards):
@@ -97,4 +97,5 @@ def pretraining(wildcards):
 
 def generator(wildcards):
     """Embedded data change with the code that draws them; downloaded data are what they are, whatever our code."""
-    return sources("tasks/preparation/glyphs.py") if wildcards.dataset == "glyphs" else []
+    files = closure("tasks/preparation/glyphs.py") if wildcards.dataset == "glyphs" else []
+    return [os.path.relpath(path) for path in files]

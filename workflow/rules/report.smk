@@ -6,7 +6,7 @@ rule report:
         data=expand(META, dataset=PREPARED),
         published=["data/published.csv", "data/finn_levine_2018.csv"],
         templates=glob("workflow/report/*"),
-        code=sources("bench/report/report.py"),
+        code=code("report"),
     output:
         report(
             f"{REPORTS}/report.html",

@@ -11,7 +11,7 @@ rule summarize:
     """Means, intervals, paired comparisons and ranks over all runs of the study."""
     input:
         runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
-        code=sources("bench/statistics/summarize.py"),
+        code=code("summarize"),
     output:
         report(
             TABLES,
@@ -37,7 +37,7 @@ rule claims:
     input:
         runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
         claims="config/claims.yaml",
-        code=[*sources("bench/statistics/claims.py"), "workflow/schemas/claims.schema.yaml"],
+        code=[*code("claims"), "workflow/schemas/claims.schema.yaml"],
     output:
         report(
             f"{RESULTS}/tables/claims.csv",

@@ -1,0 +1,95 @@
+"""The files behind a job: ONE list, for Snakemake's inputs and for the fingerprint of a checkpoint.
+
+Read from the syntax trees alone: importing this module loads neither torch nor any algorithm.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench.paths import ROOT, modules_in
+
+FOUND_BY_NAME = modules_in.__name__
+"""Call whose literal argument is a package: its files are found by name, and count as imported."""
+
+
+def code_files(verb: str, algorithm: str | None = None) -> list[Path]:
+    """Files behind a job of a verb (`train`, `test`, `report`, ...), of an algorithm, a pretraining or an own file.
+
+    Editing one of them repeats the job and makes its checkpoint void; editing any other file does neither.
+    Project files have absolute paths. FileNotFoundError where there is no such verb or algorithm.
+    """
+    files = set(closure(_only(f"bench/*/{verb}.py", f"verb {verb!r}")))
+    return sorted(files | set(closure(algorithm_file(algorithm))) if algorithm else files)
+
+
+def algorithm_file(algorithm: str) -> Path:
+    """File of an algorithm or pretraining by its name; the path of an own file stands for itself."""
+    if algorithm.endswith(".py"):
+        return Path(algorithm).resolve()
+    return _only(f"algos/*/{algorithm}.py", f"algorithm {algorithm!r}")
+
+
+def fingerprint(files: list[Path], settings: Any, *others: str) -> str:
+    """Digest of settings (JSON), of other digests and of the content of files."""
+    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return hashlib.sha256(json.dumps([settings, others, code], sort_keys=True).encode()).hexdigest()
+
+
+def closure(path: str | Path) -> list[Path]:
+    """A Python file and every file of the project that it imports, directly or not."""
+    found: set[Path] = set()
+    waiting = [Path(path).resolve()]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += _imported(file)
+    return sorted(found)
+
+
+def _only(pattern: str, what: str) -> Path:
+    found = sorted(path for path in ROOT.glob(pattern) if path.parent.name != "nets")
+    if not found:
+        raise FileNotFoundError(f"there is no {what}: no file {pattern} in {ROOT}")
+    return found[0]
+
+
+@cache
+def _imported(path: Path) -> list[Path]:
+    """Files of the project that one file imports or finds by name."""
+    return [file for name in _names(ast.parse(path.read_text(), str(path)), path) for file in _files(name)]
+
+
+def _names(node: ast.AST, path: Path) -> Iterator[str]:
+    """Dotted names that a syntax tree imports: `from a import b` counts as `a` and `a.b`. Types alone do not count."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = ".".join(filter(None, [_package(path, node.level), node.module]))
+        yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == FOUND_BY_NAME:
+        for package in (argument.value for argument in node.args if isinstance(argument, ast.Constant)):
+            yield from modules_in(package)
+    typing_only = isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
+    for child in node.orelse if typing_only else ast.iter_child_nodes(node):
+        yield from _names(child, path)
+
+
+def _package(path: Path, level: int) -> str:
+    """Dotted package that a relative import of `level` dots starts from; empty for an absolute import."""
+    if not level or not path.is_relative_to(ROOT):
+        return ""
+    return ".".join(path.relative_to(ROOT).parts[:-level])
+
+
+def _files(module: str) -> list[Path]:
+    """The file of a module of the project. A package's `__init__` only describes or finds files, and does not count."""
+    if not module.isascii() or module.startswith("."):
+        return []
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    return [path] if path.exists() else []

@@ -1,0 +1,72 @@
+"""The files behind a job: the same for Snakemake and for checkpoints, whatever edits a killed run meets."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.paths import ROOT, modules_in
+from bench.protocol.fingerprint import closure, code_files, fingerprint
+
+
+def names(files: list[Path]) -> set[str]:
+    return {file.relative_to(ROOT).as_posix() for file in files if file.is_relative_to(ROOT)}
+
+
+def test_a_training_depends_on_its_algorithm_the_protocol_and_the_tasks():
+    files = names(code_files("train", "maml"))
+    assert {
+        "algos/optimization/maml.py",
+        "algos/base.py",
+        "bench/protocol/loop.py",
+        "tasks/episodes.py",
+    } <= files
+    assert not {"algos/metric/protonet.py", "bench/protocol/conditions.py"} & files
+    assert not [
+        file for file in files if file.startswith(("bench/report", "bench/statistics", "tasks/preparation"))
+    ]
+
+
+def test_an_own_file_outside_the_project_counts_with_what_it_imports(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("from algos.metric.protonet import ProtoNet\n\nclass Mine(ProtoNet): ...\n")
+    files = code_files("train", str(own))
+    assert own in files and "algos/metric/protonet.py" in names(files)
+    assert names(files) == names(code_files("train", "protonet"))
+
+
+def test_what_only_types_need_does_not_count_and_what_is_found_by_name_does(tmp_path):
+    file = tmp_path / "some.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import tasks.shifts\nelse:\n    import tasks.seeds\n"
+        "from bench.paths import modules_in\nfound = modules_in('algos.pretraining')\n"
+    )
+    assert names(closure(file)) >= {"tasks/seeds.py", "bench/paths.py", "algos/pretraining/supervised.py"}
+    assert "tasks/shifts.py" not in names(closure(file))
+    assert modules_in("algos.pretraining") == ["algos.pretraining.supervised"]
+
+
+def test_unknown_verbs_and_algorithms_are_errors():
+    with pytest.raises(FileNotFoundError, match="no verb 'trian'"):
+        code_files("trian")
+    with pytest.raises(FileNotFoundError, match="no algorithm 'mamll'"):
+        code_files("train", "mamll")
+
+
+def test_the_digest_follows_settings_and_contents(tmp_path):
+    file = tmp_path / "code.py"
+    file.write_text("a = 1\n")
+    first = fingerprint([file], {"steps": 3}, "data")
+    assert first == fingerprint([file], {"steps": 3}, "data")
+    assert first != fingerprint([file], {"steps": 4}, "data") and first != fingerprint(
+        [file], {"steps": 3}, "other"
+    )
+    file.write_text("a = 2\n")
+    assert first != fingerprint([file], {"steps": 3}, "data")
+
+
+def test_the_list_is_read_without_torch():
+    code = "import sys; from bench.protocol.fingerprint import code_files; code_files('test', 'maml'); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
