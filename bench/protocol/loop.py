@@ -22,7 +22,7 @@ from bench.protocol.progress import Progress
 from bench.protocol.signals import _Signals
 from bench.results.episode_interval import episode_interval
 from bench.results.files import atomic_write
-from bench.results.metrics import METRICS
+from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, write_history, write_run
 from bench.results.schema import HISTORY_COLUMNS
 from bench.study.run import Run
@@ -151,7 +151,7 @@ class MetaTraining:
     def _scores(self, part: str, episodes: Any) -> Any:
         """Per-episode values of the run's metric on frozen episodes, in the mode of the paper."""
         scores = self.source.score(self.learner, part, episodes, self.learner.paper_mode)
-        return scores[METRICS[self.run.kind]]
+        return scores[main_metric(self.run.kind)]
 
     def state(self) -> dict[str, Any]:
         return {

@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.results.episode_interval import NORMAL_95
+from bench.results.metrics import stored
 from bench.results.schema import BINS
 
-METRICS = ("accuracy", "nll", "brier", "confidence", "ece", "mse", "coverage")
-INTERVAL = 1.96
-"""Standard deviations to either side of the mean that hold 95 % of a Gaussian."""
 Scores = dict[str, np.ndarray]
 """float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply.
 
@@ -74,9 +73,9 @@ def _regression_scores(
     """
     error = (mean - target).square()
     mse = error.mean((1, 2)).nan_to_num(largest).clamp_max(largest)
-    scores = dict.fromkeys(METRICS, torch.full_like(mse, torch.nan)) | {"mse": mse}
+    scores = dict.fromkeys(stored(), torch.full_like(mse, torch.nan)) | {"mse": mse}
     if variance is not None:
         nll = (torch.log(2 * math.pi * variance) + error / variance).sum(-1) / 2
-        inside = error <= INTERVAL**2 * variance
+        inside = error <= NORMAL_95**2 * variance
         scores |= {"nll": nll.mean(1), "coverage": inside.to(error.dtype).mean((1, 2))}
     return scores

@@ -20,9 +20,10 @@ from bench.protocol.conditions import Result, image_conditions, point_conditions
 from bench.protocol.experiments import other_tasks, untrained
 from bench.protocol.flops import gflops
 from bench.protocol.learner import build_learner
-from bench.protocol.scores import METRICS, Scores
+from bench.protocol.scores import Scores
 from bench.protocol.sources import FunctionSource, ImageSource, open_source
 from bench.results.condition import STANDARD, Condition
+from bench.results.metrics import stored
 from bench.results.run_folder import read_run, write_calibration, write_episodes, write_test
 from bench.results.schema import BINS, CALIBRATION_COLUMNS, EPISODE_COLUMNS
 from bench.study.run import Run
@@ -98,7 +99,7 @@ def measured(learner: MetaLearner, run: Run, source: Any, frozen: Any, spec: dic
 
 
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
-    values = {metric: scores[metric] for metric in METRICS}
+    values = {metric: scores[metric] for metric in stored()}
     return pd.DataFrame({**asdict(condition), "episode": np.arange(len(values["nll"])), **values})
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.protocol.scores import INTERVAL
 from bench.report.style import Look, Setting, at, family_order, number, settings
 from bench.report.svg import INK, Figure, Panel
 from bench.report.table import Cell, Column, Row, Table
-from bench.results.metrics import FURTHER_METRICS
+from bench.results.episode_interval import NORMAL_95
+from bench.results.metrics import further
 from bench.results.run_folder import read_run
 from bench.study.study import Study
 
@@ -30,7 +30,7 @@ _MEASURES = {
 
 
 def _own(cells: pd.DataFrame) -> pd.DataFrame:
-    kinds = ["mse", *FURTHER_METRICS["regression"]]
+    kinds = ["mse", *further("regression")]
     regression = cells.groupby(["dataset"])["metric"].transform(lambda metrics: "mse" in set(metrics))
     return cells[regression & cells["metric"].isin(kinds) & cells["reported"]]
 
@@ -102,7 +102,7 @@ def _fit_alt(title: str, fit: dict) -> str:
     band = (
         ""
         if fit["deviation"] is None
-        else f", 95 % band ± {INTERVAL * np.mean(fit['deviation']):.2f} on average"
+        else f", 95 % band ± {NORMAL_95 * np.mean(fit['deviation']):.2f} on average"
     )
     return f"{title}: mean squared error {error:.3f} along the curve{band}."
 
@@ -110,7 +110,7 @@ def _fit_alt(title: str, fit: dict) -> str:
 def _draw_fit(ax: Axes, fit: dict, look: Look) -> None:
     x, mean = np.array(fit["x"]), np.array(fit["mean"])
     if fit["deviation"] is not None:
-        half = INTERVAL * np.array(fit["deviation"])
+        half = NORMAL_95 * np.array(fit["deviation"])
         ax.fill_between(x, mean - half, mean + half, color=look.colour, alpha=0.2, lw=0)
     ax.plot(x, fit["truth"], color=INK, lw=1.2, ls=(0, (4, 2)))
     ax.plot(x, mean, color=look.colour, lw=2)

@@ -28,7 +28,7 @@ from bench.report.pictures import data_uri, pictures
 from bench.report.style import Look, Setting, dataset_label, looks, settings
 from bench.report.svg import Figure, marker_path, shared_styles
 from bench.report.table import Table
-from bench.results.condition import as_trained
+from bench.results.condition import as_trained, reported
 from bench.results.files import write_text
 from bench.results.schema import BINS
 from bench.study.study import Study, load_study
@@ -113,13 +113,6 @@ def read_summary(folder: Path, datasets: list[str]) -> Summary:
     frames["comparisons"] = frames["comparisons"][as_trained(frames["comparisons"])]
     frames["runs"]["title"] = titles(frames["runs"])
     return Summary(**frames, history=pd.read_parquet(paths["history"]))
-
-
-def reported(cells: pd.DataFrame) -> pd.Series:
-    """True in the mode that stands for an algorithm: the paper's, or the first one where that was not tested."""
-    groups = cells.groupby(["dataset", "way", "shot", "algorithm"])
-    first = cells["mode"].eq(groups["mode"].transform("min"))
-    return cells["paper_mode"].where(groups["paper_mode"].transform("any"), first).astype(bool)
 
 
 def titles(runs: pd.DataFrame) -> pd.Series:

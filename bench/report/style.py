@@ -3,9 +3,16 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import pandas as pd
+
+from bench.results.setting import (  # noqa: F401  until all files import these from there
+    Setting,
+    at,
+    dataset_label,
+    settings,
+    task_label,
+)
 
 # Blues, reds to ochres, greens, greys: hues that stay apart in the common forms of colour blindness (after Okabe and Ito),
 # each with a contrast of 3:1 or more on the white and on the dark page. Markers tell algorithms apart without any colour.
@@ -25,45 +32,6 @@ MARKERS = {
 }
 CROWD = 9
 """More curves than these in one panel cannot be told apart."""
-_DATASETS = {"miniimagenet": "miniImageNet"}
-
-
-class Setting(NamedTuple):
-    """What is learned: a data set with the way and shot of its tasks."""
-
-    dataset: str
-    way: int
-    shot: int
-
-    @property
-    def slug(self) -> str:
-        return f"{self.dataset}-{self.way}way-{self.shot}shot".replace(":", "-")
-
-    @property
-    def label(self) -> str:
-        return f"{dataset_label(self.dataset)} {task_label(self.way, self.shot)}"
-
-
-def dataset_label(name: str) -> str:
-    """`omniglot` -> `Omniglot`."""
-    return _DATASETS.get(name, name[:1].upper() + name[1:])
-
-
-def task_label(way: int, shot: int) -> str:
-    """`5-way 1-shot`; a regression task has no ways."""
-    return f"{int(way)}-way {int(shot)}-shot" if way > 1 else f"{int(shot)}-shot"
-
-
-def settings(frame: pd.DataFrame) -> list[Setting]:
-    """The settings of a table with columns dataset, way, shot, in order of first appearance."""
-    rows = frame[["dataset", "way", "shot"]].drop_duplicates()
-    return [Setting(d, int(w), int(s)) for d, w, s in rows.itertuples(index=False)]
-
-
-def at(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    return frame[
-        frame["dataset"].eq(setting.dataset) & frame["way"].eq(setting.way) & frame["shot"].eq(setting.shot)
-    ]
 
 
 @dataclass(frozen=True)

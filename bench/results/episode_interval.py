@@ -2,6 +2,9 @@
 
 import numpy as np
 
+NORMAL_95 = 1.96
+"""Standard deviations to either side of the mean of a Gaussian that hold 95 % of it."""
+
 
 def episode_interval(values: np.ndarray) -> tuple[float, float]:
     """Mean and half width 1.96 s / sqrt(T) over T episodes of ONE model, s with ddof = 1: the literature's interval.
@@ -11,4 +14,4 @@ def episode_interval(values: np.ndarray) -> tuple[float, float]:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"need the values of at least two episodes [T], got shape {values.shape}")
-    return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()), float(NORMAL_95 * values.std(ddof=1) / np.sqrt(len(values)))

@@ -14,7 +14,7 @@ import pandas as pd
 
 from bench.results.condition import CONDITION_COLUMNS
 from bench.results.files import ResultError, _read_parquet, write_parquet, write_text
-from bench.results.metrics import _MEASURES, METRICS, RANGES
+from bench.results.metrics import METRICS, main_metric, measured
 from bench.results.schema import (
     _CHOICES,
     BINS,
@@ -52,8 +52,8 @@ def _chosen(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
     """The frame with fixed types, columns and row order; raises ResultError naming the offending rows."""
     frame = _chosen(path, _typed(path, frame, EPISODE_COLUMNS))
-    for column in _MEASURES[task_kind]:
-        low, high = RANGES[column]
+    for column in measured(task_kind):
+        low, high = METRICS[column].low, METRICS[column].high
         values = frame[column].to_numpy()
         bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= high)))
         if len(bad):
@@ -174,7 +174,7 @@ class RunResult:
 
     @property
     def metric(self) -> str:
-        return METRICS[self.run["task_kind"]]
+        return main_metric(self.run["task_kind"])
 
     def history(self) -> pd.DataFrame:
         """The learning curve, one row per validation; zero rows when nothing was trained."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from bench.results.condition import CONDITION_COLUMNS
-from bench.results.metrics import METRICS
+from bench.results import metrics
+from bench.results.condition import CONDITION_COLUMNS, MODES
 
 EPISODE_COLUMNS = {
     "shift": "str",
@@ -16,13 +16,7 @@ EPISODE_COLUMNS = {
     "test_shot": "int16",
     "test_steps": "int16",
     "episode": "int32",
-    "accuracy": "float32",
-    "nll": "float32",
-    "brier": "float32",
-    "confidence": "float32",
-    "ece": "float32",
-    "mse": "float32",
-    "coverage": "float32",
+    **dict.fromkeys(metrics.stored(), "float32"),
 }
 BINS = 15
 """Equally wide bins of the confidence in which calibration is measured, as in Guo et al. 2017."""
@@ -44,7 +38,7 @@ HISTORY_COLUMNS = {
     "val_high": "float64",
     "learning_rate": "float64",
 }
-_CHOICES = {"scope": {"clean", "task", "query"}, "mode": {"inductive", "transductive"}}
+_CHOICES = {"scope": {"clean", "task", "query"}, "mode": set(MODES)}
 _COUNT = {"type": "integer", "minimum": 0}
 _AMOUNT = {"type": ["number", "null"], "minimum": 0}
 _TEXT = {"type": "string"}
@@ -60,8 +54,8 @@ RUN_SCHEMA = _record(
         "reason": {"type": ["string", "null"]},
         **{key: _TEXT for key in ("study", "dataset", "algorithm", "title", "family", "citation")},
         **{key: _COUNT for key in ("way", "shot", "seed")},
-        "paper_mode": {"enum": ["inductive", "transductive"]},
-        "task_kind": {"enum": list(METRICS)},
+        "paper_mode": {"enum": list(MODES)},
+        "task_kind": {"enum": list(metrics.TASK_KINDS)},
         "variant_of": {"type": ["string", "null"]},
         "hyper_parameters": {"type": "object"},
         "training": _record(

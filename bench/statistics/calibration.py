@@ -9,16 +9,14 @@ from collections import defaultdict
 import numpy as np
 import pandas as pd
 
+from bench.results import metrics
 from bench.results.condition import CONDITION_COLUMNS, STANDARD
-from bench.results.metrics import RANGES
 from bench.results.run_folder import RunResult
 from bench.results.schema import BINS
 from bench.statistics import intervals
 from bench.statistics.gather import SETTING_COLUMNS, Setting, Tested
 
-METRICS = {"classification": ["ece", "confidence", "nll", "brier"], "regression": []}
-"""What is read of each episode besides the accuracy."""
-SCORES = ("ece", "overconfidence", "nll", "brier")
+SCORES = tuple(metrics.calibration("classification"))
 """overconfidence: mean confidence minus accuracy, below zero where a learner is right more often than it thinks."""
 _NAMES = [*SETTING_COLUMNS, "algorithm", "title", "family", "mode", "paper_mode", "conditions"]
 SCORE_COLUMNS = [*_NAMES, "metric", "mean", "low", "high", "n_seeds", "n_episodes", "n_conditions"]
@@ -54,14 +52,16 @@ def score_rows(setting: Setting, tested: dict[str, Tested]) -> list[dict]:
         if len({tested["accuracy"].values[condition].shape for condition in members}) > 1:
             continue  # the study was changed between two seeds
         means = {
-            metric: np.mean([one.values[condition] for condition in members], axis=0)
-            for metric, one in tested.items()
+            metric: np.mean([tested[metric].values[condition] for condition in members], axis=0)
+            for metric in metrics.measured("classification")
         }
         means["overconfidence"] = means["confidence"] - means["accuracy"]
         interval = intervals.two_level_interval(np.stack([means[metric] for metric in SCORES]))
         seeds, episodes = means["ece"].shape
         for i, metric in enumerate(SCORES):
-            bottom, top = (0.0, 1.0) if metric == "ece" else RANGES.get(metric, (-1.0, 1.0))
+            bottom, top = (
+                (0.0, 1.0) if metric == "ece" else (metrics.METRICS[metric].low, metrics.METRICS[metric].high)
+            )
             amounts = {"low": max(interval.low[i], bottom), "high": min(interval.high[i], top)}
             counts = {"n_seeds": seeds, "n_episodes": episodes, "n_conditions": len(members)}
             named = {**_names(setting, tested["accuracy"], mode, name), "metric": metric}

@@ -4,7 +4,7 @@ import numpy as np
 
 from bench.results import episode_interval
 from bench.results.condition import CONDITION_COLUMNS
-from bench.results.metrics import RANGES
+from bench.results.metrics import METRICS
 from bench.statistics import intervals
 from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS, Setting, Tested, batches
 
@@ -15,7 +15,7 @@ CELL_COLUMNS = [
 
 
 def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
-    rows, (bottom, top) = {}, RANGES[tested.metric]
+    rows, metric = {}, METRICS[tested.metric]
     for conditions, stack in batches(tested.values):
         interval = intervals.two_level_interval(stack)
         within = [np.mean([episode_interval.episode_interval(seed)[1] for seed in table]) for table in stack]
@@ -29,8 +29,8 @@ def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
                 "paper_mode": named["mode"] == tested.paper_mode,
                 "metric": tested.metric,
                 "mean": interval.mean[i],
-                "low": max(interval.low[i], bottom),
-                "high": min(interval.high[i], top),
+                "low": max(interval.low[i], metric.low),
+                "high": min(interval.high[i], metric.high),
                 "episode_half_width": within[i],
                 "n_seeds": stack.shape[1],
                 "n_episodes": stack.shape[2],

@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy as np
 
 from bench.results.condition import STANDARD
-from bench.results.metrics import RANGES
+from bench.results.metrics import METRICS
 from bench.statistics import intervals
 from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS, Setting, Tested, batches
 
@@ -107,7 +107,7 @@ def _family_means(members: list[tuple[dict, dict]]) -> list[tuple[dict, dict, in
 def _rows(
     setting: Setting, tables: dict[Key, np.ndarray], highest: dict[Key, int], facts: dict
 ) -> list[dict]:
-    rows, (bottom, top) = {}, RANGES["accuracy"]
+    rows, metric = {}, METRICS["accuracy"]
     for keys, stack in batches(tables):
         interval = intervals.two_level_interval(stack)
         for i, key in enumerate(keys):
@@ -116,7 +116,11 @@ def _rows(
                 **dict(zip(SETTING_COLUMNS, setting, strict=True)),
                 **facts,
                 **{"scope": key[0], "shift": key[1], "highest": highest[key]},
-                **{"area": area, "area_low": max(lows[0], bottom), "area_high": min(highs[0], top)},
+                **{
+                    "area": area,
+                    "area_low": max(lows[0], metric.low),
+                    "area_high": min(highs[0], metric.high),
+                },
                 **{"slope": slope, "slope_low": lows[1], "slope_high": highs[1]},
                 **{"n_seeds": stack.shape[-2], "n_episodes": stack.shape[-1]},
             }

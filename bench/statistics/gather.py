@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.results.condition import CONDITION_COLUMNS, STANDARD
+from bench.results.condition import CONDITION_COLUMNS, SHARED_COLUMNS, STANDARD  # noqa: F401
 from bench.results.files import ResultError
 from bench.results.run_folder import RunResult
+from bench.results.setting import SETTING_COLUMNS, Setting  # noqa: F401
 
-Setting = tuple[str, int, int]  # dataset, way, shot
-SETTING_COLUMNS = ["dataset", "way", "shot"]
 _MODE = CONDITION_COLUMNS.index("mode")
-SHARED_COLUMNS = [column for column in CONDITION_COLUMNS if column != "mode"]
 
 
 @dataclass(frozen=True)

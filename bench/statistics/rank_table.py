@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from bench.results.condition import as_trained
-from bench.results.metrics import METRICS
+from bench.results.metrics import main_metrics
 from bench.statistics import ranks
 from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS
 
@@ -25,7 +25,7 @@ def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     Exact strengths, whose severity is 0, would count a shift more than once and are left out.
     Algorithms without a value in every block are left out: a rank among fewer is not comparable.
     """
-    ranked_by = cells["metric"].isin(METRICS.values())
+    ranked_by = cells["metric"].isin(main_metrics())
     graded = cells["shift"].eq("none") | cells["severity"].gt(0)
     paper = cells[cells["paper_mode"].astype(bool) & as_trained(cells) & ranked_by & graded]
     paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))

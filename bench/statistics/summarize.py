@@ -16,7 +16,7 @@ import pandas as pd
 import algos
 from bench.paths import results_root
 from bench.results.files import ResultError, write_parquet, write_text
-from bench.results.metrics import FURTHER_METRICS, METRICS
+from bench.results.metrics import further, main_metric, measured
 from bench.results.run_folder import RunResult, read_run
 from bench.results.schema import HISTORY_COLUMNS
 from bench.statistics import calibration
@@ -56,12 +56,14 @@ def summarize(study: Study) -> Path:
     for setting, group in _by_setting(found).items():
         check_same_episodes([result for _, result in group])
         kind, finished = group[0][0].kind, _finished(group)
-        summarised = [METRICS[kind], *FURTHER_METRICS[kind]]
-        tested = [_gathered(*item, [*summarised, *calibration.METRICS[kind]]) for item in finished.items()]
+        summarised = [main_metric(kind), *further(kind)]
+        tested = [
+            _gathered(*item, list(dict.fromkeys([*summarised, *measured(kind)]))) for item in finished.items()
+        ]
         for metric, one in itertools.product(summarised, tested):
             stands = {"yardstick": yardsticks[one[metric].algorithm]}
             cells += [row | stands for row in cell_rows(setting, one[metric])]
-        own = [one[METRICS[kind]] for one in tested]
+        own = [one[main_metric(kind)] for one in tested]
         comparisons += comparison_rows(setting, own)
         degradation += degradation_rows(setting, own)
         modes += mode_rows(setting, own)
