@@ -1,46 +1,62 @@
-"""Finding source files: download cache, DATA_MIRROR, then the URLs of data/sources.yaml; verified before they are kept."""
+"""Find source files: download cache, DATA_MIRROR, then the URLs of data/sources.yaml; verified before they are kept."""
 
 import os
+import re
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 import requests
 import yaml
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tasks.catalogue import SHIPPED, data_root
-from tasks.preparation.archives import DataError, describe
+from tasks.preparation.archives import DataError
+from tasks.preparation.transfer import TIMEOUT_SECONDS, Limits, NotFound, console, copy_url
 
 SOURCES = SHIPPED / "sources.yaml"
 TRIES = 4
 BACKOFF_SECONDS = 2.0
-TIMEOUT_SECONDS = (10, 60)
+MAX_BYTES = 64 << 20
+"""Size of a download, unless data/sources.yaml says otherwise."""
 Read = TypeVar("Read")
 
-console = Console(stderr=True)
 
+def mirror() -> str | Path | None:
+    """DATA_MIRROR: a URL (str), a folder (`file://` and `~` understood), or None.
 
-class NotFound(DataError):
-    """No copy of a file can be reached."""
-
-
-class _Retry(Exception):
-    """A failure that may pass: worth another try at the same URL."""
+    DataError: the folder does not exist, or the address is of another kind.
+    """
+    value = os.environ.get("DATA_MIRROR", "").strip()
+    if re.match("https?://", value, re.IGNORECASE):
+        return value.rstrip("/")
+    local = re.match("file:(//(localhost)?(?=[/~]))?", value, re.IGNORECASE)
+    if "://" in value and not local:
+        raise DataError(f"DATA_MIRROR={value}: expected a folder or an address of http, https or file")
+    path = Path(unquote(value[local.end() :]) if local else value).expanduser()
+    if value and not path.is_dir():
+        fault = "is not a folder" if path.exists() else "does not exist"
+        raise DataError(
+            f"DATA_MIRROR={value} {fault}: name a folder or URL that holds <data set>/<file>, or unset DATA_MIRROR"
+        )
+    return path if value else None
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file: `<dataset>/<name>` below the cache and the mirror; `expected` says in words what it should hold."""
+    """One file: `<dataset>/<name>` below the cache and the mirror.
+
+    expected: what it should hold, in words; max_bytes: size of a download at most; others: further local places.
+    """
 
     dataset: str
     name: str
     urls: list[str] = field(default_factory=list)
     expected: str = ""
+    max_bytes: int = MAX_BYTES
+    others: Callable[[], list[Path]] = list
 
     @property
     def cached(self) -> Path:
@@ -48,17 +64,17 @@ class SourceFile:
 
     @property
     def mirrored(self) -> str | Path | None:
-        mirror = os.environ.get("DATA_MIRROR", "")
-        if mirror.startswith(("http://", "https://")):
-            return f"{mirror.rstrip('/')}/{self.dataset}/{self.name}"
-        return Path(mirror) / self.dataset / self.name if mirror else None
+        place = mirror()
+        if isinstance(place, str):
+            return f"{place}/{self.dataset}/{self.name}"
+        return place and place / self.dataset / self.name
 
-    def places(self) -> list[str | Path]:
-        """Where a copy may be, in order: a str is a URL, a Path a local file."""
-        places = [self.cached, self.mirrored, *self.urls]
-        return [
-            place for place in places if isinstance(place, str) or (place is not None and place.is_file())
-        ]
+    def places(self) -> Iterator[str | Path]:
+        """Where a copy may be, in order: a str is a URL, a Path a local file or folder."""
+        known = [place for place in (self.cached, self.mirrored) if place is not None]
+        yield from (place for place in known if isinstance(place, str) or place.is_file())
+        yield from (place for place in self.others() if place not in known)
+        yield from self.urls
 
 
 def local_path(dataset: str, name: str) -> Path | None:
@@ -78,7 +94,8 @@ def is_there(source: SourceFile) -> bool:
         return (
             requests.head(source.mirrored, allow_redirects=True, timeout=TIMEOUT_SECONDS).status_code == 200
         )
-    except requests.RequestException:
+    except requests.RequestException as error:
+        _warn(f"DATA_MIRROR={mirror()} cannot be reached: {error}")
         return False
 
 
@@ -95,15 +112,21 @@ def fetch(source: SourceFile, read: Callable[[Path], Read]) -> Read:
     failures: list[DataError] = []
     for place in source.places():
         if failures:
-            console.print(
-                f"no use: {failures[-1]}\ntrying {place}", style="yellow", markup=False, soft_wrap=True
-            )
+            _warn(f"no use: {failures[-1]}\ntrying {place}")
         try:
             return read(place) if isinstance(place, Path) else _download(source, place, read)
         except DataError as error:
             failures.append(error)
+        except (
+            Exception
+        ) as error:  # a hostile file or server can raise anything: the next place may be better
+            failures.append(DataError(f"{place}: {type(error).__name__}: {error}"))
     missing = all(isinstance(error, NotFound) for error in failures)
     raise (NotFound if missing else DataError)(_remedy(source, failures))
+
+
+def _warn(text: str) -> None:
+    console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def _remedy(source: SourceFile, failures: list[DataError]) -> str:
@@ -118,11 +141,13 @@ def _remedy(source: SourceFile, failures: list[DataError]) -> str:
 
 def _download(source: SourceFile, url: str, read: Callable[[Path], Read]) -> Read:
     source.cached.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{source.cached.name}-", dir=source.cached.parent)
+    handle, name = tempfile.mkstemp(
+        prefix=f".{source.cached.stem}-", suffix=source.cached.suffix, dir=source.cached.parent
+    )
     os.close(handle)
     temporary = Path(name)
     try:
-        _get(url, temporary)
+        copy_url(url, temporary, Limits(TRIES, BACKOFF_SECONDS, source.max_bytes))
         try:
             result = read(temporary)
         except DataError as error:
@@ -132,47 +157,3 @@ def _download(source: SourceFile, url: str, read: Callable[[Path], Read]) -> Rea
         return result
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _get(url: str, path: Path) -> None:
-    """Download with retries: timeouts, broken connections, short bodies and 429/5xx are tried again, others not."""
-    for attempt in range(TRIES):
-        try:
-            return _get_once(url, path)
-        except (_Retry, requests.ConnectionError, requests.Timeout) as error:
-            if attempt == TRIES - 1:
-                raise NotFound(f"{url}: gave up after {TRIES} tries: {error}") from error
-            time.sleep(BACKOFF_SECONDS * 2**attempt)
-        except requests.RequestException as error:
-            raise DataError(f"{url}: download failed: {error}") from error
-
-
-def _get_once(url: str, path: Path) -> None:
-    with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as response:
-        if response.status_code in (404, 410):
-            raise NotFound(f"{url}: HTTP {response.status_code}, no such file")
-        if response.status_code == 429 or response.status_code >= 500:
-            raise _Retry(f"HTTP {response.status_code}")
-        if response.status_code != 200:
-            raise DataError(f"{url}: HTTP {response.status_code} {response.reason}")
-        size = int(response.headers.get("Content-Length", 0)) or None
-        received = _save(response, path, url, size)
-    if size is not None and "Content-Encoding" not in response.headers and received < size:
-        raise _Retry(f"the connection closed after {received} of {size} bytes")
-    if describe(path).startswith("it is"):
-        raise DataError(f"{url}: {describe(path)}")
-
-
-def _save(response: requests.Response, path: Path, url: str, size: int | None) -> int:
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    received = 0
-    with Progress(*columns, console=console, transient=True) as progress, open(path, "wb") as file:
-        task = progress.add_task(url, total=size)
-        try:
-            for chunk in response.iter_content(1 << 20):
-                file.write(chunk)
-                received += len(chunk)
-                progress.update(task, completed=received)
-        except requests.exceptions.ChunkedEncodingError as error:
-            raise _Retry(f"the connection closed after {received} of {size} bytes") from error
-    return received
