@@ -1,4 +1,4 @@
-"""`python -m bench VERB`: one verb per stage of the pipeline, each of which can be run by hand."""
+"""`python -m bench VERB`: the steps of the benchmark and its tools, each of which can be run by hand."""
 
 import argparse
 import importlib
@@ -6,6 +6,7 @@ import sys
 
 VERBS = {
     "list": ("bench.verbs.list", "the algorithms, their hyper-parameters and presets"),
+    "schema": ("bench.verbs.schema", "write the JSON schema of study files"),
     "prepare": ("bench.verbs.prepare", "fetch, check and pack a data set"),
     "train": ("bench.protocol.train", "meta-train one run of a study"),
     "test": ("bench.protocol.test", "meta-test one run over all conditions of its study"),
@@ -14,18 +15,19 @@ VERBS = {
     "report": ("bench.report.report", "HTML report, figures and tables of a study"),
     "stream": ("bench.verbs.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.verbs.status", "the state of every run of a study"),
-    "reference": ("bench.verbs.reference", "go on with the committed reference results"),
+    "reference": ("bench.verbs.reference", "resume the reference results"),
     "readme": ("bench.verbs.readme", "write the reference results into README.md"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run a verb and return its exit status: 2 after a wrong input, which is named without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, (module, summary) in VERBS.items():
         chosen = verbs.add_parser(verb, help=summary, description=summary)
-        if arguments[:1] == [verb]:  # import only what is asked for: torch alone takes seconds
+        if arguments[:1] == [verb]:  # other verbs stay unloaded: torch alone takes seconds
             chosen_module = importlib.import_module(module)
             chosen_module.add_arguments(chosen)
     args = parser.parse_args(arguments)

@@ -1,0 +1,82 @@
+"""Checks of a study that need more than the value of one key. Each raises ValueError, which names key, value and remedy."""
+
+import itertools
+from collections.abc import Mapping
+
+import algos
+from bench.study.settings import Experiments, Settings, Shifts
+from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name
+from tasks.shift_table import SHIFTS, Shift
+
+
+def check_variants(settings: Settings, learners: Mapping) -> None:
+    """A variant has a name of its own, and hyper-parameters that its algorithm has."""
+    names = {algos.name_of(algorithm) for algorithm in settings.algorithms}
+    names |= set(algos.discover()) | set(algos.pretrainings())
+    for name, variant in settings.variants.items():
+        if name in names:
+            raise ValueError(f"variants: {name!r} is an algorithm; give the variant another name")
+        try:
+            learners[name].Params().override(name, variant.params)
+        except ValueError as error:
+            raise ValueError(f"variants: {name}: {error}") from error
+
+
+def check_overrides(settings: Settings, learners: Mapping) -> None:
+    """A key of `overrides` names one algorithm or pretraining of the study and some of its tasks; its values fit."""
+    tasks = set(settings.datasets)
+    for entry in settings.datasets.values():
+        tasks |= {f"{way}way" for way in entry.ways} | {f"{shot}shot" for shot in entry.shots}
+    for key, values in settings.overrides.items():
+        named = set(key.split()) & set(learners)
+        strange = set(key.split()) - set(learners) - tasks
+        if len(named) != 1 or strange:
+            raise ValueError(
+                f"overrides: {key!r} must name one algorithm of the study ({', '.join(learners)}) "
+                f"and may add tasks of it ({', '.join(sorted(tasks))})"
+            )
+        name = named.pop()
+        try:
+            learners[name].Params().override(name, values)
+        except ValueError as error:
+            raise ValueError(f"overrides: {key}: {error}") from error
+
+
+def check_shifts(shifts: Shifts) -> None:
+    """Severities are of known shifts; strengths are of shifts of images, within their limits, and change something."""
+    known = (*SHIFTS, *itertools.chain(*OUT_OF_RANGE.values()))
+    for name in shifts.severities:
+        if name not in known:
+            raise ValueError(f"shifts.severities: no shift {name!r}; known: {', '.join(known)}")
+    for name, values in shifts.strengths.items():
+        if name not in SHIFTS:
+            raise ValueError(f"shifts.strengths: no shift {name!r} of images; known: {', '.join(SHIFTS)}")
+        for value in values:
+            _check_strength(SHIFTS[name], value)
+
+
+def _check_strength(shift: Shift, value: float) -> None:
+    try:
+        shift.check(value)
+    except ValueError as error:
+        raise ValueError(f"shifts.strengths.{shift.name}: {error}") from error
+    if value == shift.identity:
+        raise ValueError(
+            f"shifts.strengths.{shift.name}: {value!r} changes nothing and is tested in any case, "
+            "as the clean task; leave it out"
+        )
+
+
+def check_experiments(wanted: Experiments, settings: Settings) -> None:
+    """Other data sets exist, and Lake's runs are tested only where their characters are no training classes."""
+    for name in wanted.other_data:
+        try:
+            folder_name(name)
+        except ValueError as error:
+            raise ValueError(f"experiments.other_data: {error}") from error
+    name, split = LAKE_DATA
+    if wanted.lake_runs and (name not in settings.datasets or settings.datasets[name].split != split):
+        raise ValueError(
+            f"experiments.lake_runs: other splits train on the characters of Lake's runs; "
+            f"give data set {name} `split: {split}` or leave the key out"
+        )

@@ -1,0 +1,109 @@
+"""The keys of a study file: types, defaults and meaning.
+
+`python -m bench schema` writes them as a JSON schema, from which an editor completes and checks a study file.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bench.study.experiments import Experiments
+from bench.study.fields import Count, Distinct, Number, Part, Some
+
+Mode = Literal["inductive", "transductive"]
+Seed = Annotated[int, Field(ge=0)]
+Scope = Literal["task", "query"]
+Severity = Annotated[int, Field(ge=1, le=5)]
+
+VariantName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+_NO_OTHER_NAMES = Field(json_schema_extra={"additionalProperties": False})
+
+
+class DataSet(Part):
+    """Tasks posed on one data set: every combination of a way and a shot."""
+
+    ways: Some[Count] = (1,)
+    """Classes per task. Generated regression tasks have none: leave the key out."""
+    shots: Some[Count]
+    """Support examples per class."""
+    split: str | None = None
+    """Named split of the data set; null = its own default."""
+
+
+class Variant(Part):
+    """A learner of its own: an algorithm with some other hyper-parameters."""
+
+    algorithm: str
+    """Name of the algorithm, or path of a Python file."""
+    params: Annotated[dict[str, Any], Field(min_length=1)]
+    """Hyper-parameters that differ from those of the algorithm in this study."""
+    title: str = ""
+    """Name in the report; by default the algorithm's title and the hyper-parameters that differ."""
+
+
+class Training(Part):
+    """Budget and machine of every training."""
+
+    steps: Count | None = None
+    """Meta-updates of every algorithm; null = its published budget."""
+    minutes: Annotated[Number, Field(gt=0)] | None = None
+    """Time limit of a training in minutes; null = no limit."""
+    validate_every: Count = 500
+    """Meta-updates between validations."""
+    validation_episodes: Annotated[int, Field(ge=8)] = 200
+    """Episodes of a validation, which chooses the best checkpoint."""
+    threads: Count = 1
+    """CPU threads of a training or test."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of trainings and tests; auto = a GPU where there is one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of convolutions in training. Everything else, every test included, is float32."""
+
+
+class Testing(Part):
+    """Meta-test on the frozen episodes of each setting."""
+
+    episodes: Annotated[int, Field(ge=2)] = 1000
+    """Test episodes per setting."""
+    query: Count = 15
+    """Query images per class."""
+    modes: Some[Mode] = ("inductive", "transductive")
+    """May batch statistics come from the queries (transductive) or not (inductive)?"""
+
+
+class Shifts(Part):
+    """Distribution shifts at test, each in the reported mode of an algorithm."""
+
+    episodes: Annotated[int, Field(ge=2)] = 300
+    """Test episodes per shifted condition, the first of the setting's."""
+    scopes: Some[Scope] = ("task", "query")
+    """What is shifted: the whole task, or its query images only."""
+    severities: dict[str, Distinct[Severity]] = {}
+    """Severities, 1 to 5, by shift."""
+    strengths: dict[str, Distinct[Number]] = {}
+    """Exact strengths by shift of images, in the shift's own unit, beside the severities."""
+
+
+class Settings(Part):
+    """What to run. Unknown keys are errors; keys that are left out have their default."""
+
+    study: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_]*$")]
+    """Name of the study and of its folders under results/ and reports/: lower-case letters, digits and _."""
+    title: str = ""
+    """Title of the report; by default the name of the study."""
+    seed: int = 0
+    """Seed of the frozen meta-validation and meta-test episodes."""
+    datasets: Annotated[dict[str, DataSet], Field(min_length=1)]
+    """Data sets by name, each with the tasks posed on it."""
+    algorithms: Distinct[str] = ()
+    """Names of algorithms (`python -m bench list`), or paths of Python files."""
+    variants: Annotated[dict[VariantName, Variant], _NO_OTHER_NAMES] = {}
+    """Further learners by name, each an algorithm with some hyper-parameters of its own."""
+    seeds: Some[Seed] = (0,)
+    """Seeds of initialisation and training tasks: one training each."""
+    train: Training = Training()
+    overrides: dict[str, dict[str, Any]] = {}
+    """Hyper-parameters by algorithm, or by algorithm and task as in `maml omniglot 20way`."""
+    test: Testing = Testing()
+    shifts: Shifts = Shifts()
+    experiments: Experiments = Experiments()
