@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from bench.protocol.scores import calibration_shares
-from bench.results.condition import CONDITION_COLUMNS
+from bench.results.condition import CONDITION_COLUMNS, Condition
 from bench.results.files import write_text
 from bench.results.run_folder import write_calibration, write_episodes, write_history, write_run, write_test
 from bench.results.schema import BINS, CALIBRATION_COLUMNS
@@ -250,7 +250,7 @@ def _binned(frame: pd.DataFrame, queries: int) -> tuple[pd.DataFrame, pd.DataFra
         table = sums[:, :, None] * inside
         frame.loc[part.index, "ece"] = calibration_shares(table)
         n, confidence, correct = table.sum(0)
-        named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
+        named = Condition.from_key(condition).row
         measures = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
         frames.append(pd.DataFrame({**named, **measures}))
     return frame, pd.concat(frames)

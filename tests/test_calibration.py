@@ -1,5 +1,8 @@
 """Calibration: the bins that a test writes, the error made from them and its interval, the tables, and both modes."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +12,14 @@ from sklearn.calibration import calibration_curve
 from bench import __main__
 from bench.protocol.scores import _classification_scores, calibration_shares
 from bench.results import reference_store
-from bench.results.condition import CONDITION_COLUMNS
+from bench.results.condition import MODES, own_condition
 from bench.results.files import ResultError
 from bench.results.run_folder import read_run, write_calibration
 from bench.results.schema import BINS
+from bench.results.setting import Setting
 from bench.statistics import calibration, intervals
-from bench.statistics.gather import Tested, own_condition
-from bench.statistics.modes import MODE_COLUMNS, MODES
+from bench.statistics.gather import LearnerResults
+from bench.statistics.modes import MODE_COLUMNS
 from bench.statistics.multiplicity import holm
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
@@ -90,7 +94,7 @@ def test_an_episode_that_errs_on_the_other_side_takes_from_the_error():
 
 
 def rows_of(bins: np.ndarray) -> pd.DataFrame:
-    condition = dict(zip(CONDITION_COLUMNS, own_condition(("glyphs", 5, 1), "inductive"), strict=True))
+    condition = own_condition(Setting("glyphs", 5, 1), "inductive").row
     n, confidence, correct = bins.sum(0, dtype=np.float64)
     sums = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
     return pd.DataFrame({**condition, **sums})
@@ -203,20 +207,17 @@ def at_highest_severity(frame: pd.DataFrame, scope: str) -> list[pd.DataFrame]:
 
 
 def test_only_tasks_as_trained_count_and_of_shifts_the_highest_severity():
-    clean = own_condition(("glyphs", 5, 1), "inductive")
-    named = dict(zip(CONDITION_COLUMNS, clean, strict=True))
-
-    def other(**changes) -> tuple:
-        return tuple((named | changes).values())
-
+    setting = Setting("glyphs", 5, 1)
+    clean = own_condition(setting, "inductive")
+    other = partial(replace, clean)
     hardest = [other(shift="shear", severity=4, scope="task"), other(shift="blur", severity=1, scope="task")]
     rest = [
         other(shift="shear", severity=2, scope="task"),
         other(shift="scale", severity=0, value=9.0, scope="task"),
     ]
     rest += [other(test_shot=5), other(test_way=20), other(test_steps=10), other(test_tasks="alphabet")]
-    tested = Tested("maml", {}, "accuracy", dict.fromkeys([*rest, *hardest, clean]))
-    found = calibration.conditions(("glyphs", 5, 1), tested)
+    results = LearnerResults("maml", {}, "accuracy", dict.fromkeys([*rest, *hardest, clean]))
+    found = calibration.condition_groups(setting, results)
     assert found == {("inductive", "clean"): [clean], ("inductive", "task"): hardest}
 
 

@@ -6,7 +6,9 @@ import pytest
 import yaml
 
 from bench.statistics import claims
+from bench.statistics.claim_effects import subtracted
 from bench.statistics.claims import judge, judge_study, load_claims
+from bench.statistics.intervals import Interval
 from bench.study.study import load_study
 from tests.synthetic import make_study
 
@@ -163,9 +165,9 @@ def test_wrong_claims_are_refused(tmp_path, changes, message):
 
 
 def test_quadrature_of_independent_differences():
-    one = claims.Interval(*(np.array(x) for x in (0.5, 0.4, 0.7, 0.0)), "episodes")
-    two = claims.Interval(*(np.array(x) for x in (0.2, 0.1, 0.3, 0.0)), "episodes")
-    found = claims._subtract(one, two)
+    one = Interval(*(np.array(x) for x in (0.5, 0.4, 0.7, 0.0)), "episodes")
+    two = Interval(*(np.array(x) for x in (0.2, 0.1, 0.3, 0.0)), "episodes")
+    found = subtracted(one, two)
     assert float(found.mean) == pytest.approx(0.3)
     assert float(found.low) == pytest.approx(0.3 - np.hypot(0.1, 0.1))
     assert float(found.high) == pytest.approx(0.3 + np.hypot(0.2, 0.1))

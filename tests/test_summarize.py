@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 
 from bench import __main__
+from bench.results.condition import SHARED_COLUMNS
 from bench.results.files import ResultError, atomic_write
 from bench.results.run_folder import read_run, write_episodes, write_history
 from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
 from bench.statistics import intervals
 from bench.statistics.cells import CELL_COLUMNS
-from bench.statistics.gather import SHARED_COLUMNS
 from bench.statistics.multiplicity import holm
 from bench.statistics.pairs import COMPARISON_COLUMNS
 from bench.statistics.rank_table import RANK_COLUMNS
-from bench.statistics.summarize import RUN_COLUMNS, summarize
+from bench.statistics.run_tables import RUN_COLUMNS
+from bench.statistics.summarize import summarize
 from bench.study.study import load_study
 from tests.synthetic import make_study
 

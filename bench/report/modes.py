@@ -10,7 +10,7 @@ from bench.report.figures import label_margin
 from bench.report.style import Look, at, number, p_value, settings
 from bench.report.svg import Figure, Panel
 from bench.report.table import Cell, Column, Row, Table
-from bench.statistics.modes import MODES
+from bench.results.condition import MODES
 
 _OFFSETS = {"inductive": 0.13, "transductive": -0.13}
 

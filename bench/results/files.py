@@ -14,7 +14,7 @@ class ResultError(ValueError):
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a file beside `path`, then rename it: readers see the old content or the new, never half."""
+    """Let `write` fill a file beside `path`, then rename it: readers see the old content or the new, never half of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -27,18 +27,25 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
+    """Write a text file in UTF-8."""
     return atomic_write(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
+def write_csv(path: Path, frame: pd.DataFrame) -> Path:
+    """Write a table without its index, numbers with six significant digits."""
+    return write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
 def write_parquet(path: Path, frame: pd.DataFrame) -> Path:
-    """Write without index, zstd-compressed; no time stamp enters the file, so equal frames give equal bytes."""
+    """Write a frame without its index, compressed by zstd; no time stamp enters the file: equal frames give equal bytes."""
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     return atomic_write(
         path, lambda part: pq.write_table(table, part, compression="zstd", compression_level=9)
     )
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a frame. Raises ResultError, which names the file and the remedy, when it is damaged or missing."""
     try:
         return pd.read_parquet(path)
     except (OSError, pa.ArrowException) as error:

@@ -13,17 +13,21 @@ import numpy as np
 import pandas as pd
 
 from bench.results.condition import CONDITION_COLUMNS
-from bench.results.files import ResultError, _read_parquet, write_parquet, write_text
+from bench.results.files import ResultError, read_parquet, write_parquet, write_text
 from bench.results.metrics import METRICS, main_metric, measured
 from bench.results.schema import (
     _CHOICES,
     BINS,
     CALIBRATION_COLUMNS,
+    DIVERGED,
     EPISODE_COLUMNS,
     HISTORY_COLUMNS,
+    MISSING,
     RUN_SCHEMA,
+    SCORED,
     TEST_FILES,
     TEST_SCHEMA,
+    UNTESTED,
 )
 
 
@@ -149,10 +153,15 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """ok, untrained, diverged (see run.json); missing: not trained yet; untested: trained, not tested yet."""
+        """A status word of bench.results.schema: ok, untrained, diverged, missing or untested."""
         if self.run is None:
-            return "missing"
-        return self.run["status"] if self.tested or self.run["status"] == "diverged" else "untested"
+            return MISSING
+        return self.run["status"] if self.tested or self.run["status"] == DIVERGED else UNTESTED
+
+    @property
+    def scored(self) -> bool:
+        """The run has results: it was tested and did not diverge."""
+        return self.status in SCORED
 
     @property
     def tested(self) -> bool:
@@ -185,12 +194,12 @@ class RunResult:
     def episodes(self) -> pd.DataFrame:
         """The per-episode results, checked again: a file may have been edited or truncated since."""
         path = self.folder / "episodes.parquet"
-        return check_episodes(path, _read_parquet(path), self.run["task_kind"])
+        return check_episodes(path, read_parquet(path), self.run["task_kind"])
 
     def calibration(self) -> pd.DataFrame:
         """Confidence and correctness by condition and bin, checked again."""
         path = self.folder / "calibration.parquet"
-        return check_calibration(path, _read_parquet(path), self.run["task_kind"])
+        return check_calibration(path, read_parquet(path), self.run["task_kind"])
 
 
 def _read_json(path: Path, schema: dict) -> dict | None:

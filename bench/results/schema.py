@@ -38,6 +38,13 @@ HISTORY_COLUMNS = {
     "val_high": "float64",
     "learning_rate": "float64",
 }
+OK, UNTRAINED, DIVERGED = "ok", "untrained", "diverged"
+"""Status words in run.json: trained; nothing to train; the loss was not finite, so there is no model."""
+MISSING, UNTESTED = "missing", "untested"
+"""Status words of runs whose record is not complete: not trained yet; trained, but not tested (or tested by an older version)."""
+SCORED = (OK, UNTRAINED)
+"""Statuses of runs with results; with `DIVERGED`, the runs that are finished."""
+FINISHED = (*SCORED, DIVERGED)
 _CHOICES = {"scope": {"clean", "task", "query"}, "mode": set(MODES)}
 _COUNT = {"type": "integer", "minimum": 0}
 _AMOUNT = {"type": ["number", "null"], "minimum": 0}
@@ -50,7 +57,7 @@ def _record(properties: dict, optional: Iterable[str] = ()) -> dict:
 
 RUN_SCHEMA = _record(
     {
-        "status": {"enum": ["ok", "diverged", "untrained"]},
+        "status": {"enum": [OK, DIVERGED, UNTRAINED]},
         "reason": {"type": ["string", "null"]},
         **{key: _TEXT for key in ("study", "dataset", "algorithm", "title", "family", "citation")},
         **{key: _COUNT for key in ("way", "shot", "seed")},

@@ -1,7 +1,7 @@
-"""How far the confidence of a prediction is the probability that it is right: rows of a study's tables.
+"""Rows of calibration.csv and calibration_scores.csv: is the confidence of a prediction the probability that it is right?
 
-A study's conditions are summed up as three: `clean` (in distribution), and `task` and `query` (the mean over the shifts
-of that scope, each at its highest severity); all on tasks as trained for.
+The conditions of a study are summed up as three: `clean` (in distribution), and `task` and `query` (the mean over the
+shifts of that scope, each at its highest severity); all on tasks as trained for.
 """
 
 from collections import defaultdict
@@ -10,86 +10,100 @@ import numpy as np
 import pandas as pd
 
 from bench.results import metrics
-from bench.results.condition import CONDITION_COLUMNS, STANDARD
+from bench.results.condition import CONDITION_COLUMNS, Condition
 from bench.results.run_folder import RunResult
 from bench.results.schema import BINS
+from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import SETTING_COLUMNS, Setting, Tested
+from bench.statistics.gather import LearnerResults
 
+ACCURACY = metrics.main_metric("classification")
 SCORES = tuple(metrics.calibration("classification"))
-"""overconfidence: mean confidence minus accuracy, below zero where a learner is right more often than it thinks."""
+"""Metrics of calibration_scores.csv. The mean calibration error of several episodes cannot be negative, an episode's can."""
+ERROR_RANGE = (0.0, 1.0)
 _NAMES = [*SETTING_COLUMNS, "algorithm", "title", "family", "mode", "paper_mode", "conditions"]
 SCORE_COLUMNS = [*_NAMES, "metric", "mean", "low", "high", "n_seeds", "n_episodes", "n_conditions"]
 BIN_COLUMNS = [*_NAMES, "bin", "from", "to", "n", "confidence", "accuracy"]
+Group = tuple[str, str]
+"""Mode, and `clean`, `task` or `query`."""
 
 
-def conditions(setting: Setting, tested: Tested) -> dict[tuple[str, str], list[tuple]]:
-    """The conditions behind `clean`, `task` and `query`, by mode and that name."""
+def condition_groups(setting: Setting, results: LearnerResults) -> dict[Group, list[Condition]]:
+    """Return the conditions behind `clean`, `task` and `query`, by mode and that name."""
     groups, hardest = defaultdict(list), {}
-    for condition in tested.values:
-        named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
-        own = (named["test_tasks"], named["test_way"], named["test_shot"], named["test_steps"])
-        exact = (
-            named["shift"] != "none" and named["severity"] == 0
-        )  # a strength outside the scale of severities
-        if own != (STANDARD, *setting[1:], -1) or exact:
+    for condition in results.values:
+        if not condition.as_trained(setting) or condition.exact:
             continue
-        key = (named["mode"], named["scope"], named["shift"])
-        hardest[key] = max(hardest.get(key, (named["severity"], condition)), (named["severity"], condition))
-    for (mode, scope, _), (_, condition) in hardest.items():
+        key = condition.mode, condition.scope, condition.shift
+        if key not in hardest or condition.severity > hardest[key].severity:
+            hardest[key] = condition
+    for (mode, scope, _), condition in hardest.items():
         groups[mode, scope].append(condition)
     return dict(groups)
 
 
-def score_rows(setting: Setting, tested: dict[str, Tested]) -> list[dict]:
-    """Each of `SCORES` with its interval over seeds and episodes; zero rows for a regression.
+def score_rows(setting: Setting, results: dict[str, LearnerResults]) -> list[dict]:
+    """Return each of `SCORES` with its interval over seeds and episodes; no rows for a regression. results: by metric.
 
     The calibration error is that of each condition and seed over all its episodes, averaged afterwards. It is biased
-    upwards where queries are few; the interval holds the side on which each bin errs (bench.protocol.scores.calibration_shares).
+    upwards where queries are few; the interval holds the side on which each bin errs
+    (bench.protocol.scores.calibration_shares).
     """
-    rows = []
-    for (mode, name), members in conditions(setting, tested["accuracy"]).items() if "ece" in tested else ():
-        if len({tested["accuracy"].values[condition].shape for condition in members}) > 1:
+    if "ece" not in results:
+        return []
+    rows, accuracy = [], results[ACCURACY]
+    for group, members in condition_groups(setting, accuracy).items():
+        if len({accuracy.values[condition].shape for condition in members}) > 1:
             continue  # the study was changed between two seeds
-        means = {
-            metric: np.mean([tested[metric].values[condition] for condition in members], axis=0)
-            for metric in metrics.measured("classification")
-        }
-        means["overconfidence"] = means["confidence"] - means["accuracy"]
+        means = _means(results, members)
         interval = intervals.two_level_interval(np.stack([means[metric] for metric in SCORES]))
         seeds, episodes = means["ece"].shape
+        counts = {"n_seeds": seeds, "n_episodes": episodes, "n_conditions": len(members)}
         for i, metric in enumerate(SCORES):
-            bottom, top = (
-                (0.0, 1.0) if metric == "ece" else (metrics.METRICS[metric].low, metrics.METRICS[metric].high)
-            )
-            amounts = {"low": max(interval.low[i], bottom), "high": min(interval.high[i], top)}
-            counts = {"n_seeds": seeds, "n_episodes": episodes, "n_conditions": len(members)}
-            named = {**_names(setting, tested["accuracy"], mode, name), "metric": metric}
-            rows.append({**named, "mean": interval.mean[i], **amounts, **counts})
+            low, high = _clipped(metric, interval.low[i], interval.high[i])
+            named = {**_names(setting, accuracy, group), "metric": metric}
+            rows.append({**named, "mean": interval.mean[i], "low": low, "high": high, **counts})
     return rows
 
 
-def bin_rows(setting: Setting, tested: dict[str, Tested], found: list[RunResult]) -> list[dict]:
-    """Mean confidence and accuracy by bin, all seeds (and shifts) pooled; bins without a query are left out."""
-    if "ece" not in tested:
+def _means(results: dict[str, LearnerResults], members: list[Condition]) -> dict[str, np.ndarray]:
+    """Return `[seeds, episodes]` by metric: the mean over the conditions, and the derived metric."""
+    means = {
+        metric: np.mean([results[metric].values[condition] for condition in members], axis=0)
+        for metric in metrics.measured("classification")
+    }
+    return means | {"overconfidence": means["confidence"] - means[ACCURACY]}
+
+
+def _clipped(metric: str, low: float, high: float) -> tuple[float, float]:
+    if metric == "ece":
+        return max(low, ERROR_RANGE[0]), min(high, ERROR_RANGE[1])
+    return metrics.clipped(metric, low, high)
+
+
+def bin_rows(setting: Setting, results: dict[str, LearnerResults], runs: list[RunResult]) -> list[dict]:
+    """Return mean confidence and accuracy by bin, all seeds (and shifts) pooled; bins without a query are left out."""
+    if "ece" not in results:
         return []
-    sums = pd.concat([result.calibration() for result in found]).set_index(CONDITION_COLUMNS)
-    sums, rows = sums[sums["n"].gt(0)], []
-    for (mode, name), members in conditions(setting, tested["accuracy"]).items():
-        names = _names(setting, tested["accuracy"], mode, name)
-        for b, part in sums[sums.index.isin(members)].groupby("bin").sum().iterrows():
+    sums = pd.concat([run.calibration() for run in runs]).set_index(CONDITION_COLUMNS)
+    sums, rows, accuracy = sums[sums["n"].gt(0)], [], results[ACCURACY]
+    for group, members in condition_groups(setting, accuracy).items():
+        names = _names(setting, accuracy, group)
+        pooled = sums[sums.index.isin([condition.key for condition in members])].groupby("bin").sum()
+        for b, part in pooled.iterrows():
             edges = {"bin": b, "from": b / BINS, "to": (b + 1) / BINS}
             means = {"confidence": part["confidence"] / part["n"], "accuracy": part["correct"] / part["n"]}
             rows.append({**names, **edges, "n": int(part["n"]), **means})
     return rows
 
 
-def _names(setting: Setting, tested: Tested, mode: str, name: str) -> dict:
+def _names(setting: Setting, results: LearnerResults, group: Group) -> dict:
+    mode, conditions = group
     return {
-        **dict(zip(SETTING_COLUMNS, setting, strict=True)),
-        "algorithm": tested.algorithm,
-        **{key: tested.record[key] for key in ("title", "family")},
+        **setting._asdict(),
+        "algorithm": results.algorithm,
+        **{key: results.record[key] for key in ("title", "family")},
         "mode": mode,
-        "paper_mode": mode == tested.paper_mode,
-        "conditions": name,
+        "paper_mode": mode == results.reported_mode,
+        "conditions": conditions,
     }

@@ -1,12 +1,13 @@
-"""Cells: the mean of a learner under each condition, with its interval."""
+"""Rows of cells.csv: the mean of a learner under each condition, with its interval."""
 
 import numpy as np
 
-from bench.results import episode_interval
-from bench.results.condition import CONDITION_COLUMNS
-from bench.results.metrics import METRICS
+from bench.results.condition import SHARED_COLUMNS
+from bench.results.episode_interval import episode_interval
+from bench.results.metrics import clipped, main_metric
+from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS, Setting, Tested, batches
+from bench.statistics.gather import LearnerResults, batches
 
 CELL_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "yardstick", "mode", "paper_mode", *SHARED_COLUMNS],
@@ -14,26 +15,30 @@ CELL_COLUMNS = [
 ]
 
 
-def cell_rows(setting: Setting, tested: Tested) -> list[dict]:
-    rows, metric = {}, METRICS[tested.metric]
-    for conditions, stack in batches(tested.values):
+def cell_rows(setting: Setting, results: LearnerResults) -> list[dict]:
+    """Return a row per condition, without the column `yardstick`; ends of intervals are cut at the metric's range."""
+    rows = {}
+    for conditions, stack in batches(results.values):
         interval = intervals.two_level_interval(stack)
-        within = [np.mean([episode_interval.episode_interval(seed)[1] for seed in table]) for table in stack]
+        within = [np.mean([episode_interval(seed)[1] for seed in table]) for table in stack]
         for i, condition in enumerate(conditions):
-            named = dict(zip(CONDITION_COLUMNS, condition, strict=True))
+            low, high = clipped(results.metric, interval.low[i], interval.high[i])
             rows[condition] = {
-                **dict(zip(SETTING_COLUMNS, setting, strict=True)),
-                "algorithm": tested.algorithm,
-                **{key: tested.record[key] for key in ("title", "family")},
-                **named,
-                "paper_mode": named["mode"] == tested.paper_mode,
-                "metric": tested.metric,
-                "mean": interval.mean[i],
-                "low": max(interval.low[i], metric.low),
-                "high": min(interval.high[i], metric.high),
+                **setting._asdict(),
+                "algorithm": results.algorithm,
+                **{key: results.record[key] for key in ("title", "family")},
+                **condition.row,
+                "paper_mode": condition.mode == results.reported_mode,
+                "metric": results.metric,
+                **{"mean": interval.mean[i], "low": low, "high": high},
                 "episode_half_width": within[i],
                 "n_seeds": stack.shape[1],
                 "n_episodes": stack.shape[2],
-                "chance": 1 / named["test_way"] if tested.metric == "accuracy" else np.nan,
+                "chance": _chance(results.metric, condition.test_way),
             }
-    return [rows[condition] for condition in tested.values]
+    return [rows[condition] for condition in results.values]
+
+
+def _chance(metric: str, way: int) -> float:
+    """Return the accuracy of a guess among `way` classes; NaN for other metrics."""
+    return 1 / way if metric == main_metric("classification") else np.nan

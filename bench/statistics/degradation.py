@@ -1,53 +1,59 @@
-"""Degradation of a learner as a shift grows: area under the curve over severities, and slope, with intervals.
+"""Rows of degradation.csv: area under the curve over severities and its slope, with intervals.
 
 Both are linear in the values of an episode: a weighted sum over its severities. So each is computed per episode and seed,
-on the episodes that all severities share (shifts are tested on the first of the clean ones), and its interval is that
-of any other mean.
+on the episodes that all severities share (shifts are tested on the first of the clean ones), and has the interval of
+any other mean.
 """
 
 from collections import defaultdict
 
 import numpy as np
 
-from bench.results.condition import STANDARD
-from bench.results.metrics import METRICS
+from bench.results.condition import ALL_SHIFTS
+from bench.results.metrics import clipped, main_metric
+from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS, Setting, Tested, batches
+from bench.statistics.gather import LearnerResults, batches, common
 
 FAMILIES = ("model-based", "optimization-based", "metric-based")
-"""Families whose averages are rows of their own."""
+"""Families that have rows of their own, the averages over their algorithms."""
 DEGRADATION_COLUMNS = [
     *[*SETTING_COLUMNS, "scope", "shift", "algorithm", "title", "family", "mode", "highest"],
     *["area", "area_low", "area_high", "slope", "slope_low", "slope_high"],
     *["n_algorithms", "n_seeds", "n_episodes"],
 ]
-Key = tuple[str, str]  # scope, shift
+METRIC = main_metric("classification")
+Key = tuple[str, str]
+"""Scope and shift."""
+Tables = dict[Key, np.ndarray]
+"""Area and slope `[2, seeds, episodes]` by scope and shift."""
 
 
 def area_weights(severities: np.ndarray) -> np.ndarray:
-    """Weights [n] of the trapezoid rule over rising severities, over their range: the weighted sum is a mean."""
+    """Return the weights `[n]` of the trapezoid rule over rising severities, over their range: the sum is a mean."""
     widths = np.diff(severities)
     return (np.append(widths, 0) + np.append(0, widths)) / 2 / widths.sum()
 
 
 def slope_weights(severities: np.ndarray) -> np.ndarray:
-    """Weights [n] whose weighted sum is the slope of the least-squares line, per severity."""
+    """Return the weights `[n]` whose weighted sum is the slope of the least-squares line, per severity."""
     centred = severities - severities.mean()
     return centred / (centred**2).sum()
 
 
-def degradation_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
-    """A row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts (`DEGRADATION_COLUMNS`).
+def degradation_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
+    """Return a row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts.
 
-    Classification only: regression is shifted by redrawing its tasks, at one severity. A family's value is the mean over
-    its algorithms (variants left out), seed by seed; these are given, not drawn, so its interval does not speak of other algorithms.
+    Classification only: regression is shifted by redrawing its tasks, at one severity. The value of a family is the mean
+    over its algorithms (without variants), seed by seed. These algorithms are given, not drawn: the interval says nothing
+    of others.
     """
     by_family, rows = defaultdict(list), []
-    for one in tested:
-        if one.values and one.metric == "accuracy":
+    for one in learners:
+        if one.values and one.metric == METRIC:
             tables, highest = _tables(setting, one)
             facts = {"algorithm": one.algorithm, "title": one.record["title"], "family": one.record["family"]}
-            rows += _rows(setting, tables, highest, {**facts, "mode": one.paper_mode, "n_algorithms": 1})
+            rows += _rows(setting, tables, highest, {**facts, "mode": one.reported_mode, "n_algorithms": 1})
             if not one.record.get("variant_of"):
                 by_family[one.record["family"]].append((tables, highest))
     for family in [family for family in FAMILIES if family in by_family]:
@@ -57,70 +63,59 @@ def degradation_rows(setting: Setting, tested: list[Tested]) -> list[dict]:
     return rows
 
 
-def _tables(setting: Setting, tested: Tested) -> tuple[dict[Key, np.ndarray], dict[Key, int]]:
-    """By scope and shift: area and slope [2, seeds, episodes], and the highest severity."""
-    clean, curves = _curves(setting, tested)
+def _tables(setting: Setting, results: LearnerResults) -> tuple[Tables, dict[Key, int]]:
+    """Return area and slope, and the highest severity, by scope and shift."""
+    clean, curves = _curves(setting, results)
     tables, highest = {}, {}
     for key, curve in curves.items():
         severities = np.array([0, *sorted(curve)])
         weights = np.stack([area_weights(severities), slope_weights(severities)])
-        values = _common([clean, *(curve[severity] for severity in severities[1:])])
+        values = common([clean, *(curve[severity] for severity in severities[1:])])
         tables[key], highest[key] = np.tensordot(weights, values, axes=1), int(severities[-1])
     for scope in dict.fromkeys(scope for scope, _ in curves):
         found = [key for key in curves if key[0] == scope]
-        tables[scope, "all"] = _common([tables[key] for key in found]).mean(axis=0)
-        highest[scope, "all"] = max(highest[key] for key in found)
+        tables[scope, ALL_SHIFTS] = common([tables[key] for key in found]).mean(axis=0)
+        highest[scope, ALL_SHIFTS] = max(highest[key] for key in found)
     return tables, highest
 
 
-def _common(tables: list[np.ndarray]) -> np.ndarray:
-    """Tables [..., seeds, episodes] stacked, over the first seeds and episodes that all of them have."""
-    seeds, episodes = (min(table.shape[axis] for table in tables) for axis in (-2, -1))
-    return np.stack([table[..., :seeds, :episodes] for table in tables])
-
-
-def _curves(setting: Setting, tested: Tested) -> tuple[np.ndarray, dict[Key, dict[int, np.ndarray]]]:
-    """The clean values, and by scope and shift those of each severity: tables [seeds, episodes]."""
-    own = {"test_tasks": STANDARD, "test_way": setting[1], "test_shot": setting[2], "test_steps": -1}
+def _curves(
+    setting: Setting, results: LearnerResults
+) -> tuple[np.ndarray | None, dict[Key, dict[int, np.ndarray]]]:
+    """Return the clean values, and by scope and shift those of each severity: tables `[seeds, episodes]`."""
     clean, curves = None, defaultdict(dict)
-    for condition, values in tested.paper()[1].items():
-        named = dict(zip(SHARED_COLUMNS, condition, strict=True))
-        if any(named[key] != value for key, value in own.items()):
+    for condition, values in results.reported().items():
+        if not condition.as_trained(setting):
             continue
-        if named["shift"] == "none":
+        if condition.clean:
             clean = values
-        elif named["severity"] > 0:
-            curves[named["scope"], named["shift"]][named["severity"]] = values
+        elif condition.graded:
+            curves[condition.scope, condition.shift][condition.severity] = values
     return clean, curves
 
 
-def _family_means(members: list[tuple[dict, dict]]) -> list[tuple[dict, dict, int]]:
-    """The mean over the members that were tested under a key, their highest severity, their number."""
+def _family_means(members: list[tuple[Tables, dict[Key, int]]]) -> list[tuple[Tables, dict[Key, int], int]]:
+    """Return by key the mean over the members tested under it, their highest severity and their number."""
     means = []
     for key in dict.fromkeys(key for tables, _ in members for key in tables):
         found = [(tables[key], highest[key]) for tables, highest in members if key in tables]
-        mean = _common([table for table, _ in found]).mean(axis=0)
+        mean = common([table for table, _ in found]).mean(axis=0)
         means.append(({key: mean}, {key: max(severity for _, severity in found)}, len(found)))
     return means
 
 
-def _rows(
-    setting: Setting, tables: dict[Key, np.ndarray], highest: dict[Key, int], facts: dict
-) -> list[dict]:
-    rows, metric = {}, METRICS["accuracy"]
+def _rows(setting: Setting, tables: Tables, highest: dict[Key, int], facts: dict) -> list[dict]:
+    rows = {}
     for keys, stack in batches(tables):
         interval = intervals.two_level_interval(stack)
         for i, key in enumerate(keys):
             (area, slope), lows, highs = interval.mean[i], interval.low[i], interval.high[i]
+            area_low, area_high = clipped(METRIC, lows[0], highs[0])
             rows[key] = {
-                **dict(zip(SETTING_COLUMNS, setting, strict=True)),
+                **setting._asdict(),
                 **facts,
                 **{"scope": key[0], "shift": key[1], "highest": highest[key]},
-                **{
-                    "area": area,
-                    "area_low": max(lows[0], metric.low),
-                    "area_high": min(highs[0], metric.high),
-                },
+                **{"area": area, "area_low": area_low, "area_high": area_high},
                 **{"slope": slope, "slope_low": lows[1], "slope_high": highs[1]},
                 **{"n_seeds": stack.shape[-2], "n_episodes": stack.shape[-1]},
             }

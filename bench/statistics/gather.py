@@ -1,4 +1,4 @@
-"""Cells, paired comparisons and ranks of the algorithms of a study, as rows of its tables."""
+"""Read the episodes of tested runs: values `[seeds, episodes]` of a learner by condition."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,57 +6,63 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.results.condition import CONDITION_COLUMNS, SHARED_COLUMNS, STANDARD  # noqa: F401
+from bench.results.condition import CONDITION_COLUMNS, Condition, reported_mode
 from bench.results.files import ResultError
 from bench.results.run_folder import RunResult
-from bench.results.setting import SETTING_COLUMNS, Setting  # noqa: F401
 
-_MODE = CONDITION_COLUMNS.index("mode")
+Values = dict[Condition, np.ndarray]
+"""Tables `[seeds, episodes]` by condition, seeds in the order of the study."""
 
 
 @dataclass(frozen=True)
-class Tested:
-    """The results of one algorithm in one setting: values[condition] is [seeds, episodes], seeds in their order."""
+class LearnerResults:
+    """What one learner scored in one setting, on one metric. record: run.json of its first seed."""
 
     algorithm: str
     record: dict
     metric: str
-    values: dict[tuple, np.ndarray]
+    values: Values
 
     @property
-    def paper_mode(self) -> str:
-        """The paper's mode, or the only one that was tested."""
-        modes = {condition[_MODE] for condition in self.values}
-        return self.record["paper_mode"] if self.record["paper_mode"] in modes else min(modes)
+    def reported_mode(self) -> str:
+        """The mode that stands for the learner. Raises ValueError when nothing was tested."""
+        return reported_mode(self.record["paper_mode"], {condition.mode for condition in self.values})
 
-    def paper(self) -> tuple[str, dict[tuple, np.ndarray]]:
-        """The paper's mode and its values by condition without the mode."""
-        mode, at = self.paper_mode, _MODE
-        return mode, {c[:at] + c[at + 1 :]: values for c, values in self.values.items() if c[at] == mode}
+    def reported(self) -> Values:
+        """Return the values in the reported mode, by condition without the mode; empty when nothing was tested."""
+        if not self.values:
+            return {}
+        mode = self.reported_mode
+        return {c.any_mode(): values for c, values in self.values.items() if c.mode == mode}
 
 
-def gather(algorithm: str, found: list[RunResult], metric: str | None = None) -> Tested:
-    """Read the episodes of an algorithm's tested runs; seeds under a condition must have equally many episodes.
+def gather(algorithm: str, runs: list[RunResult], metric: str | None = None) -> LearnerResults:
+    """Read one metric (default: the main one of the task kind) of a learner's tested runs.
 
-    metric: the task kind's own, unless another is named; conditions without a value are left out.
+    Conditions without a value are left out. Raises ResultError when two seeds have different numbers of episodes.
     """
-    return gather_all(algorithm, found, [metric or found[0].metric])[0]
+    metric = metric or runs[0].metric
+    return gather_all(algorithm, runs, [metric])[metric]
 
 
-def gather_all(algorithm: str, found: list[RunResult], metrics: list[str]) -> list[Tested]:
-    """As `gather`, for several metrics at once: each file is read once."""
+def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dict[str, LearnerResults]:
+    """Read several metrics as `gather` does, each file once; return the results by metric."""
     columns = {metric: defaultdict(list) for metric in metrics}
-    for result in found:
-        for condition, part in result.episodes().groupby(CONDITION_COLUMNS, sort=True):
+    for run in runs:
+        for key, part in run.episodes().groupby(CONDITION_COLUMNS, sort=True):
+            condition = Condition.from_key(key)
             for metric in metrics:
                 values = part[metric].dropna().to_numpy(np.float64)
                 if len(values):
-                    columns[metric][condition].append((result.folder, values))
-    return [Tested(algorithm, found[0].run, metric, _stacked(columns[metric])) for metric in metrics]
+                    columns[metric][condition].append((run.folder, values))
+    return {
+        metric: LearnerResults(algorithm, runs[0].run, metric, _stacked(columns[metric]))
+        for metric in metrics
+    }
 
 
-def _stacked(columns: dict[tuple, list[tuple[Path, np.ndarray]]]) -> dict[tuple, np.ndarray]:
-    """The seeds of each condition as one table, clean conditions first."""
+def _stacked(columns: dict[Condition, list[tuple[Path, np.ndarray]]]) -> Values:
+    """Return the seeds of each condition as one table, clean conditions first."""
     for condition, entries in columns.items():
         longest, shortest = max(entries, key=lambda e: len(e[1])), min(entries, key=lambda e: len(e[1]))
         if len(longest[1]) != len(shortest[1]):
@@ -64,31 +70,24 @@ def _stacked(columns: dict[tuple, list[tuple[Path, np.ndarray]]]) -> dict[tuple,
                 f"{longest[0]}/episodes.parquet has {len(longest[1])} episodes and {shortest[0]}/episodes.parquet has "
                 f"{len(shortest[1])} under {condition}: the study was changed in between; test both again"
             )
-    return {
-        c: np.stack([values for _, values in entries]) for c, entries in sorted(columns.items(), key=_order)
-    }
+    ordered = sorted(columns, key=lambda condition: condition.order)
+    return {condition: np.stack([values for _, values in columns[condition]]) for condition in ordered}
 
 
-def _order(item: tuple[tuple, object]) -> tuple:
-    """Clean first, then by name and severity."""
-    condition = item[0]
-    return (condition[0] != "none", *condition)
-
-
-def batches(values: dict[tuple, np.ndarray]) -> list[tuple[list[tuple], np.ndarray]]:
-    """Conditions of the same shape stacked: one bootstrap call for all of them."""
+def batches(values: dict) -> list[tuple[list, np.ndarray]]:
+    """Stack the tables of equal shape, `[n, ..., seeds, episodes]`, with their keys: one interval call for all of them."""
     shapes = defaultdict(list)
-    for condition, table in values.items():
-        shapes[table.shape].append(condition)
-    return [(conditions, np.stack([values[c] for c in conditions])) for conditions in shapes.values()]
+    for key, table in values.items():
+        shapes[table.shape].append(key)
+    return [(keys, np.stack([values[key] for key in keys])) for keys in shapes.values()]
 
 
-def _same_shape(tables: list[np.ndarray]) -> bool:
+def same_shape(tables: list[np.ndarray]) -> bool:
+    """Whether all tables have the same numbers of seeds and episodes."""
     return len({table.shape for table in tables}) == 1
 
 
-def own_condition(setting: Setting, mode: str) -> tuple:
-    """The condition of tasks as trained for, without a shift."""
-    own = {"shift": "none", "severity": 0, "value": 0.0, "scope": "clean", "mode": mode}
-    own |= {"test_tasks": STANDARD, "test_way": setting[1], "test_shot": setting[2], "test_steps": -1}
-    return tuple(own[column] for column in CONDITION_COLUMNS)
+def common(tables: list[np.ndarray]) -> np.ndarray:
+    """Stack tables `[..., seeds, episodes]`, each cut to the first seeds and episodes that all of them have."""
+    seeds, episodes = (min(table.shape[axis] for table in tables) for axis in (-2, -1))
+    return np.stack([table[..., :seeds, :episodes] for table in tables])

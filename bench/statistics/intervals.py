@@ -1,4 +1,4 @@
-"""Statistics of a study: two-level intervals, paired comparisons on frozen episodes, multiplicity, ranks.
+"""Two-level intervals over seeds and episodes, and paired differences on frozen episodes.
 
 Every model of a cell (one per training seed) is tested on the same frozen episodes, so the values form a crossed
 table y[s, e] = mu + a_s + b_e + c_se with few seeds (1 to 10) and many episodes (100 to 10,000). mu is the mean over
@@ -25,18 +25,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from tasks.seeds import numpy_generator
 
 DRAWS = 2000
+"""Bootstrap resamples of the episodes."""
 MOST_FREEDOM = 1000.0
-"""Of a prior: more is a normal law."""
+"""Largest degrees of freedom of a prior; with more, its law is normal."""
 CAUTION = 2.0
-"""The prior's variance counts double, and no learner's own variance is drawn down: between learners whose deviations over
-two seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 5 %."""
+"""Factor on the prior's variance; a learner's own variance is never reduced. Between learners whose deviations over two
+seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 5 %."""
 ROUNDING = 1e-24
-"""A variance below this is that of equal numbers."""
+"""Variance below which numbers are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class SeedPrior:
-    """How trainings of one study differ by seed: variances are about `variance`, with the weight of `freedom` more seeds.
+    """How trainings of one study differ by seed: variances are about `variance`, known as well as from `freedom` seeds.
 
-    Arrays when there is one for each of several cells.
+    Arrays when several cells have one each.
     """
 
     variance: float | np.ndarray
@@ -66,12 +67,12 @@ class SeedPrior:
 
 
 def seed_prior(tables: Sequence[np.ndarray]) -> SeedPrior | None:
-    """Fit the prior to the values [seeds, episodes] of all learners under one condition; None from fewer than three.
+    """Fit the prior to the values `[seeds, episodes]` of all learners under one condition; None from fewer than three.
 
     Two or three seeds say little about a variance (a t of one degree of freedom reaches 12.7 deviations), twenty
     learners of two seeds each say a lot about what variances are like. A scaled inverse chi-square prior, fitted by the
     first two moments of the logarithms (Smyth 2004, Linear models and empirical Bayes methods, section 6.2). Learners
-    without any spread are left out: they draw nothing at random.
+    without any spread are left out: nothing in them is random.
     """
     seeds = [(t.mean(-1, dtype=np.float64).var(ddof=1), len(t) - 1) for t in tables if len(t) > 1]
     variance, freedom = np.array([pair for pair in seeds if pair[0] > ROUNDING]).reshape(-1, 2).T
@@ -85,12 +86,14 @@ def seed_prior(tables: Sequence[np.ndarray]) -> SeedPrior | None:
 
 
 def _inverse_trigamma(value: float) -> float:
-    """x with trigamma(x) = value > 0; it falls from infinity to zero, about as 1 / x for large x and 1 / x^2 for small."""
+    """Return x with trigamma(x) = value > 0; trigamma falls from infinity to zero."""
+    from scipy import optimize  # takes 0.2 s to import; only studies of three or more learners need it
+
     return float(np.exp(optimize.brentq(lambda log: special.polygamma(1, np.exp(log)) - value, -15, 15)))
 
 
 def _resample(generator: np.random.Generator, episodes: int, draws: int) -> np.ndarray:
-    """How often each episode occurs in each resample, over E: [draws, E]."""
+    """Return how often each episode occurs in each resample, over E: `[draws, E]`."""
     picked = generator.integers(0, episodes, (draws, episodes)) + episodes * np.arange(draws)[:, None]
     counts = np.bincount(picked.ravel(), minlength=draws * episodes)  # a tenth of the time of multinomial()
     return (counts / episodes).astype(np.float32).reshape(draws, episodes)
@@ -98,14 +101,14 @@ def _resample(generator: np.random.Generator, episodes: int, draws: int) -> np.n
 
 @lru_cache(maxsize=8)
 def _common_resample(episodes: int, draws: int) -> np.ndarray:
-    """The same resamples for all cells of that size: deterministic, and drawn once."""
+    """Return the resamples that all cells of one size share: deterministic, drawn once."""
     return _resample(numpy_generator("bootstrap", episodes, draws), episodes, draws)
 
 
 def two_level_interval(
     values: np.ndarray, level: float = 0.95, draws: int = DRAWS, generator: np.random.Generator | None = None
 ) -> Interval:
-    """The interval for the mean over seeds and episodes of values [..., seeds, episodes].
+    """Return the interval for the mean over seeds and episodes of values `[..., seeds, episodes]`.
 
     Leading dimensions are cells that are computed at once. The resamples are the same in every call unless a
     generator is given. `p` tests that the mean is zero.
@@ -121,12 +124,12 @@ def paired(
     generator: np.random.Generator | None = None,
     prior: SeedPrior | None = None,
 ) -> Interval:
-    """The interval for mean(a) - mean(b), a [..., seeds, episodes] and b [..., seeds', episodes], same episodes.
+    """Return the interval for mean(a) - mean(b), a `[..., seeds, episodes]`, b `[..., seeds', episodes]`, same episodes.
 
-    Paired by episode. Seeds are not paired: the trainings of two algorithms share no noise worth pairing, and two
+    Values are paired by episode, not by seed: the trainings of two algorithms share no noise worth pairing, and two
     free variances keep twice the degrees of freedom. With a prior, a variance over seeds that is smaller than those of the
     study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test).
-    p < 1 - level exactly when the interval excludes zero.
+    p < 1 - level exactly when the interval excludes zero. Raises ValueError on different numbers of episodes.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape[-1] != b.shape[-1]:
@@ -165,7 +168,7 @@ def _interval(
 
 
 def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Each seed's mean under each resample of the episodes, as deviations: [..., seeds, draws]."""
+    """Return each seed's mean under each resample of the episodes, as deviations: `[..., seeds, draws]`."""
     centred = values - values.mean(-1, keepdims=True, dtype=np.float64)
     rows = centred.reshape(-1, values.shape[-1]).astype(np.float32) @ weights.T  # one product for all cells
     replicates = rows.reshape(*values.shape[:-1], -1)
@@ -173,7 +176,7 @@ def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _seed_variance(groups: list[np.ndarray], prior: SeedPrior | None) -> tuple[np.ndarray, np.ndarray]:
-    """Variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
+    """Return the variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
     parts = []
     for values in groups:
         variance, freedom = values.mean(-1, dtype=np.float64).var(-1, ddof=1), values.shape[-2] - 1
@@ -193,7 +196,7 @@ def _seed_variance(groups: list[np.ndarray], prior: SeedPrior | None) -> tuple[n
 def _shared_covariance(
     groups: Sequence[tuple[float, np.ndarray]], replicates: list[np.ndarray]
 ) -> np.ndarray:
-    """Bootstrap variance of what all seeds have in common: covariances between different seeds only."""
+    """Return the bootstrap variance of what all seeds have in common: covariances between different seeds only."""
     total = 0.0
     for (_, values), r in zip(groups, replicates, strict=True):
         seeds = values.shape[-2]
@@ -205,7 +208,7 @@ def _shared_covariance(
 
 
 def _side_factors(shift: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """How much farther the replicates reach below and above their mean than a normal law with their deviation."""
+    """Return how far the replicates reach below and above their mean, over the reach of a normal law of their deviation."""
     tail = (1 - level) / 2
     low, high = np.quantile(shift, [tail, 1 - tail], axis=-1)
     scale = -shift.std(-1) * special.ndtri(tail)
@@ -226,7 +229,7 @@ class _Law:
     sides: tuple[np.ndarray, np.ndarray]
 
     def reach(self, tail: float | np.ndarray, below: bool | np.ndarray) -> np.ndarray:
-        """Distance from the mean that is exceeded with probability `tail` on one side."""
+        """Return the distance from the mean that is exceeded with probability `tail` on one side."""
         variance = self.seed_variance + self.episode_variance
         share = np.divide(self.seed_variance, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
         side = np.where(below, *self.sides)
@@ -236,9 +239,9 @@ class _Law:
         return np.sqrt(variance) * quantile
 
     def p_value(self, mean: np.ndarray) -> np.ndarray:
-        """Two-sided p of a mean of zero: the level at which the interval would touch it, by bisection of log p.
+        """Return the two-sided p of a mean of zero: the level at which the interval touches zero, by bisection of log p.
 
-        Not smaller than 1e-16: farther out, no tail of these laws is known.
+        p is at least 1e-16: no tail of these laws is known farther out.
         """
         distance, below = np.abs(mean), mean > 0
         low, high = np.full(np.shape(mean), -16.0), np.zeros(np.shape(mean))

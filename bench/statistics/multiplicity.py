@@ -6,9 +6,9 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P-values adjusted for their number (Holm 1979); an empty family gives an empty array.
+    """Return the p-values `[n]` adjusted for their number (Holm 1979); an empty family gives an empty array.
 
-    Equal to statsmodels' multipletests(method="holm"), which collects all garbage at each call: up to a second.
+    Equal to statsmodels' multipletests(method="holm"), which collects garbage at each call and so takes up to a second.
     """
     p_values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p_values, kind="stable")

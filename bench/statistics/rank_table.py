@@ -1,51 +1,48 @@
-"""Average ranks of the learners of a study."""
+"""Rows of ranks.csv: average ranks of the learners of a study."""
 
 import numpy as np
 import pandas as pd
 
-from bench.results.condition import as_trained
-from bench.results.metrics import main_metrics
+from bench.results.condition import SHARED_COLUMNS, as_trained, clean, exact
+from bench.results.metrics import METRICS, main_metrics
+from bench.results.setting import SETTING_COLUMNS
 from bench.statistics import ranks
-from bench.statistics.gather import SETTING_COLUMNS, SHARED_COLUMNS
 
 RANK_COLUMNS = [
-    "dataset",
-    "conditions",
-    "algorithm",
-    "average_rank",
-    "n_blocks",
-    "friedman_p",
-    "critical_difference",
+    *["dataset", "conditions", "algorithm", "average_rank", "n_blocks", "friedman_p", "critical_difference"],
 ]
 
 
 def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """Average ranks in paper mode; a block is a task of a data set (clean) or a task under one shift (shifted).
+    """Rank the learners in their reported mode, by data set and over all data sets, clean and shifted (`RANK_COLUMNS`).
 
-    Exact strengths, whose severity is 0, would count a shift more than once and are left out.
-    Algorithms without a value in every block are left out: a rank among fewer is not comparable.
+    A block is a setting (clean) or a setting under one severity of a shift (shifted). Exact strengths are left out: they
+    would count a shift more than once. Learners without a value in every block are left out: a rank among fewer is not
+    comparable.
     """
-    ranked_by = cells["metric"].isin(main_metrics())
-    graded = cells["shift"].eq("none") | cells["severity"].gt(0)
-    paper = cells[cells["paper_mode"].astype(bool) & as_trained(cells) & ranked_by & graded]
-    paper = paper.assign(score=np.where(paper["metric"] == "accuracy", paper["mean"], -paper["mean"]))
-    names = sorted(paper["dataset"].unique())
-    rows = []
+    rows, chosen = [], cells[_ranked(cells)]
+    chosen = chosen.assign(score=chosen["mean"] * chosen["metric"].map(lambda name: METRICS[name].sign))
+    names = sorted(chosen["dataset"].unique())
     for dataset in [*names, *(["all"] if len(names) > 1 else [])]:
-        chosen = paper if dataset == "all" else paper[paper["dataset"] == dataset]
-        for conditions, part in chosen.groupby(
-            np.where(chosen["shift"] == "none", "clean", "shifted"), sort=True
-        ):
-            blocks = part.pivot(
-                index=[*SETTING_COLUMNS, *SHARED_COLUMNS], columns="algorithm", values="score"
-            )
-            blocks = blocks.dropna(axis=1)
-            if blocks.shape[1] < 2:
-                continue
-            ranked = ranks.ranks(blocks)
-            for algorithm, rank in sorted(ranked.average.items(), key=lambda item: (item[1], item[0])):
-                tests = (ranked.blocks, ranked.friedman_p, ranked.critical_difference)
-                rows.append(
-                    dict(zip(RANK_COLUMNS, (dataset, conditions, algorithm, rank, *tests), strict=True))
-                )
+        part = chosen if dataset == "all" else chosen[chosen["dataset"] == dataset]
+        for conditions, group in part.groupby(np.where(clean(part), "clean", "shifted"), sort=True):
+            rows += _rank_rows(dataset, conditions, group)
     return pd.DataFrame(rows, columns=RANK_COLUMNS)
+
+
+def _ranked(cells: pd.DataFrame) -> pd.Series:
+    """Rows that take part: reported mode, tasks as trained, main metric, no exact strength."""
+    main = cells["metric"].isin(main_metrics())
+    return cells["paper_mode"].astype(bool) & as_trained(cells) & main & ~exact(cells)
+
+
+def _rank_rows(dataset: str, conditions: str, group: pd.DataFrame) -> list[dict]:
+    blocks = group.pivot(index=[*SETTING_COLUMNS, *SHARED_COLUMNS], columns="algorithm", values="score")
+    blocks = blocks.dropna(axis=1)
+    if blocks.shape[1] < 2:
+        return []
+    ranked = ranks.ranks(blocks)
+    shared = {"dataset": dataset, "conditions": conditions, "n_blocks": ranked.blocks}
+    shared |= {"friedman_p": ranked.friedman_p, "critical_difference": ranked.critical_difference}
+    best_first = sorted(ranked.average.items(), key=lambda item: (item[1], item[0]))
+    return [shared | {"algorithm": name, "average_rank": rank} for name, rank in best_first]

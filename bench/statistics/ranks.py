@@ -1,4 +1,4 @@
-"""Ranks over blocks: Friedman test and critical difference."""
+"""Ranks over blocks: Friedman's test and Nemenyi's critical difference."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,12 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Ranks:
-    """Average ranks over blocks (1 = best), Friedman's p, Nemenyi's critical difference and pairwise p."""
+    """Average ranks over blocks (1 = best), Friedman's p and Nemenyi's critical difference (NaN without a test)."""
 
     average: pd.Series
     blocks: int
     friedman_p: float
     critical_difference: float
-    pairwise_p: pd.DataFrame | None
 
 
 def ranks(table: pd.DataFrame, higher_is_better: bool = True, alpha: float = 0.05) -> Ranks:
@@ -22,10 +21,9 @@ def ranks(table: pd.DataFrame, higher_is_better: bool = True, alpha: float = 0.0
 
     Two algorithms differ when their average ranks differ by the critical difference
     q_alpha sqrt(k (k + 1) / (6 N)), q_alpha = studentized range with k groups and infinite freedom over sqrt(2).
-    Fewer than three algorithms or two blocks: ranks only, the tests are NaN.
+    Fewer than three algorithms or two blocks: ranks only, the tests are NaN. Raises ValueError on a hole in the table.
     """
-    import scikit_posthocs  # here, because these two take seconds to import and trainings need neither
-    from scipy import stats
+    from scipy import stats  # takes half a second to import; most verbs need no ranks
 
     if table.isna().to_numpy().any():
         raise ValueError("ranks need a value for every algorithm in every block")
@@ -33,12 +31,9 @@ def ranks(table: pd.DataFrame, higher_is_better: bool = True, alpha: float = 0.0
     average = pd.Series(stats.rankdata(scores, axis=1).mean(0), index=table.columns, name="average_rank")
     blocks, count = table.shape
     if count < 3 or blocks < 2:
-        return Ranks(average, blocks, np.nan, np.nan, None)
+        return Ranks(average, blocks, np.nan, np.nan)
     tied = (scores == scores[:, :1]).all()
     friedman_p = 1.0 if tied else float(stats.friedmanchisquare(*scores.T).pvalue)
     q_alpha = stats.studentized_range.ppf(1 - alpha, count, np.inf) / np.sqrt(2)
     difference = float(q_alpha * np.sqrt(count * (count + 1) / (6 * blocks)))
-    pairwise = None if tied else scikit_posthocs.posthoc_nemenyi_friedman(scores)
-    if pairwise is not None:
-        pairwise.index = pairwise.columns = table.columns
-    return Ranks(average, blocks, friedman_p, difference, pairwise)
+    return Ranks(average, blocks, friedman_p, difference)
