@@ -1,5 +1,7 @@
 """The contract of a meta-learner: two verbs, `adapt` and `predict`, over batches of tasks."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -114,7 +116,7 @@ class MetaLearner(nn.Module):
     any_way: bool = True
     """May a test task have another number of classes than the learner was built for?"""
     test_steps: int | None = None
-    """Steps of the inner loop at test, where there is one: may be set to score after more or fewer of them.
+    """Steps of the inner loop at test; None: there is no inner loop. `testing` scores after more or fewer of them.
 
     -1: as many as the learner takes for a support set of that size.
     """
@@ -144,6 +146,27 @@ class MetaLearner(nn.Module):
             raise ValueError(
                 f"{self.title} {has} {self.spec.way} classes and cannot do {way}-way tasks{remedy}"
             )
+
+    @contextmanager
+    def testing(self, transductive: bool | None = None, steps: int | None = None) -> Iterator[None]:
+        """Test settings for a block: evaluation mode without gradients; everything is restored on leaving it.
+
+        transductive: may predictions see the other queries? steps: of the inner loop. None: as it is.
+        """
+        before = self.training, self.transductive, self.test_steps
+        self.eval()
+        self.transductive = self.transductive if transductive is None else transductive
+        self.test_steps = self.test_steps if steps is None else steps
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            training, self.transductive, self.test_steps = before
+            self.train(training)
+
+    def take_encoder(self, pretrained: "MetaLearner") -> None:
+        """Use the encoder of a pretraining in place of the own one."""
+        self.encoder = pretrained.encoder
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> Any:
         """theta -> phi for B tasks at once: support_x `[B, S, *x]`, support_y `[B, S]`."""

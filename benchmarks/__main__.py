@@ -44,7 +44,7 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := set(args.cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
-    run(args.cases or list(CASES), Scale(), machine.set_up(args.device, 1), args.output)
+    run(args.cases or list(CASES), Scale(), machine.set_up(args.device, 1, tf32=True), args.output)
     return 0
 
 

@@ -47,7 +47,7 @@ def _remote(pool: ProcessPoolExecutor, name: str) -> Callable[[int], tuple[float
 def _start(scale: Scale, device: torch.device, keep: bool) -> None:
     """Prepare a child process; what `machine.set_up` does beyond the threads is what `keep` adds."""
     global _device
-    _device = machine.set_up(device.type, 1) if keep else device
+    _device = machine.set_up(device.type, 1, tf32=True) if keep else device
     torch.set_num_threads(1)
     episodes = synthetic.episodes(1, scale.way, SHOT, QUERY, _device)
     model = synthetic.learner(ProtoNet, _device, scale.way, hidden=scale.hidden)

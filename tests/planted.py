@@ -94,8 +94,7 @@ def trained(learner: MetaLearner, updates: int, name: str = "training", enough: 
 
 def predictions(learner: MetaLearner, tasks: Episodes, transductive: bool = False) -> torch.Tensor:
     learner.eval()
-    learner.transductive = transductive
-    with torch.no_grad():
+    with learner.testing(transductive=transductive):
         phi = learner.adapt(tasks.support_x, tasks.support_y, tasks.way)
         return learner.predict(phi, tasks.query_x)
 

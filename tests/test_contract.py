@@ -45,7 +45,7 @@ def solved():
             if learner.pretraining:
                 stage = planted.small_pretraining(learner.pretraining, steps=200, learning_rate=0.01)
                 planted.trained(stage, 200)
-                learner.encoder = stage.encoder
+                learner.take_encoder(stage)
             learners[name] = (learner, planted.trained(learner, updates, enough=ENOUGH))
         return learners[name]
 

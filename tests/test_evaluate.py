@@ -68,10 +68,23 @@ def test_batches_do_not_change_the_scores(mode, split, frozen, monkeypatch):
     np.testing.assert_allclose(together["nll"], apart["nll"], rtol=1e-3, atol=1e-4)
 
 
-def test_the_mode_and_training_flag_are_restored(split, frozen):
+def test_test_settings_are_restored(split, frozen):
     chosen = learner("maml").train()
+    before = chosen.transductive, chosen.test_steps
     evaluate_images(chosen, frozen, split, split, "inductive")
-    assert chosen.training
+    assert chosen.training and (chosen.transductive, chosen.test_steps) == before
+    with pytest.raises(RuntimeError, match="broken"), chosen.testing(transductive=False, steps=7):
+        assert not (chosen.training or chosen.transductive or torch.is_grad_enabled())
+        assert chosen.test_steps == 7
+        raise RuntimeError("broken")
+    assert chosen.training and torch.is_grad_enabled() and (chosen.transductive, chosen.test_steps) == before
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+def test_settings_that_are_not_named_stay(transductive):
+    chosen = learner("maml").eval()
+    with chosen.testing(transductive=transductive), chosen.testing(steps=2), chosen.testing():
+        assert chosen.transductive is transductive and chosen.test_steps == 2
 
 
 def test_measures():

@@ -22,9 +22,15 @@ Result = tuple[Condition, str, Scores]
 """A condition, the digest of its frozen episodes, and what was measured."""
 
 
+def chosen_modes(learner: MetaLearner, spec: dict[str, Any]) -> list[str]:
+    """The study's modes that a learner has; a learner that has none of them is tested in its own one."""
+    return [mode for mode in spec["modes"] if mode in learner.modes] or list(learner.modes[:1])
+
+
 def reported_mode(learner: MetaLearner, spec: dict[str, Any]) -> str:
-    """The mode that stands for a learner: its paper's, or the first one where the study does not test that."""
-    return learner.paper_mode if learner.paper_mode in spec["modes"] else spec["modes"][0]
+    """The mode that stands for a learner: its paper's, or the first tested one where the study does not test that."""
+    modes = chosen_modes(learner, spec)
+    return learner.paper_mode if learner.paper_mode in modes else modes[0]
 
 
 def image_conditions(
@@ -32,7 +38,7 @@ def image_conditions(
 ) -> Iterator[Result]:
     """Score under every condition of a test specification: clean in each mode, then shifted in the reported one."""
     clean, embed = source.part("test"), Embedder(learner)
-    for mode in (mode for mode in spec["modes"] if mode in learner.modes):
+    for mode in chosen_modes(learner, spec):
         scores = evaluate_images(learner, frozen, clean, clean, mode, embed)
         yield Condition(frozen.way, frozen.shot, mode), frozen.digest, scores
     yield from _shifted(source, learner, frozen, spec, embed)
@@ -84,12 +90,11 @@ def point_conditions(
     for shift, bounds, moved in _out_of_range(source, frozen, spec):
         condition = replace(own, shift=shift, severity=1, value=bounds[1], scope="task")
         yield condition, moved.digest, source.score(learner, "test", moved, "inductive")
-    usual, fewer = learner.test_steps, frozen.head(spec["experiments"]["episodes"])
-    for steps in spec["experiments"]["steps"] if usual is not None else ():
-        learner.test_steps = steps
-        scores = source.score(learner, "test", fewer, "inductive")
+    fewer = frozen.head(spec["experiments"]["episodes"])
+    for steps in spec["experiments"]["steps"] if learner.test_steps is not None else ():
+        with learner.testing(steps=steps):
+            scores = source.score(learner, "test", fewer, "inductive")
         yield replace(own, test_steps=steps), fewer.digest, scores
-    learner.test_steps = usual
 
 
 def _out_of_range(

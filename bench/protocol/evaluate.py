@@ -1,7 +1,6 @@
 """Score a learner on frozen episodes, one number per episode and metric."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -32,7 +31,7 @@ def evaluate_images(
     support_split, query_split: the same images, shifted or not. mode: `inductive` or `transductive`.
     embed: give the same one to several calls for one learner, and they share what they embed.
     """
-    with _testing(learner, mode):
+    with learner.testing(transductive=mode == "transductive"):
         if isinstance(learner, EmbeddingLearner) and mode == "inductive":
             batches = _embedded_batches(
                 learner, episodes, support_split, query_split, embed or Embedder(learner)
@@ -46,7 +45,7 @@ def evaluate_images(
 def evaluate_points(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> Scores:
     """Mean squared error of each regression episode; nll and coverage for learners that predict a distribution."""
     largest = episodes.functions.LARGEST_MSE
-    with _testing(learner, "inductive"):
+    with learner.testing(transductive=False):
         parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
         return _joined(_regression_scores(*_points(learner, part), part.query_y, largest) for part in parts)
 
@@ -62,7 +61,7 @@ def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch
     """What a learner makes of the first episode, for a drawing: support points, grid, truth, mean and deviation."""
     part = episodes.batch(0, 1, device)
     x = torch.linspace(*episodes.functions.x, GRID)
-    with _testing(learner, "inductive"):
+    with learner.testing(transductive=False):
         grid = x.view(1, -1, 1).to(device)
         mean, variance = _points(learner, replace(part, query_x=grid))
     deviation = None if variance is None else _listed(variance.expand_as(mean).sqrt())
@@ -78,16 +77,6 @@ def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch
 
 def _listed(values: Tensor | np.ndarray) -> list[float]:
     return [round(float(value), 4) for value in values.reshape(-1)]
-
-
-@contextmanager
-def _testing(learner: MetaLearner, mode: str) -> Iterator[None]:
-    was_training = learner.training
-    learner.eval()
-    learner.transductive = mode == "transductive"
-    with torch.no_grad():
-        yield
-    learner.train(was_training)
 
 
 def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:

@@ -38,13 +38,13 @@ def other_tasks(
     for tasks, episodes, split in _task_sets(learner, source, frozen, spec):
         condition = Condition(episodes.way, episodes.shot, mode, test_tasks=tasks)
         yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)
-    own, fewer, split = learner.test_steps, frozen.head(spec["experiments"]["episodes"]), source.part("test")
+    fewer, split = frozen.head(spec["experiments"]["episodes"]), source.part("test")
     embed = Embedder(learner)
-    for steps in spec["experiments"]["steps"] if own is not None else ():
-        learner.test_steps = steps
+    for steps in spec["experiments"]["steps"] if learner.test_steps is not None else ():
         condition = Condition(frozen.way, frozen.shot, mode, test_steps=steps)
-        yield condition, fewer.digest, evaluate_images(learner, fewer, split, split, mode, embed)
-    learner.test_steps = own
+        with learner.testing(steps=steps):
+            scores = evaluate_images(learner, fewer, split, split, mode, embed)
+        yield condition, fewer.digest, scores
     embeds = isinstance(learner, EmbeddingLearner) and hasattr(
         learner.encoder, "features"
     )  # vectors, not maps
@@ -75,12 +75,11 @@ def _memorised(
     for tasks, chosen in ((TRAINING, episodes), (PERMUTED, episodes.relabelled())):
         condition = Condition(*task, mode, test_tasks=tasks)
         yield condition, chosen.digest, evaluate_images(learner, chosen, split, split, mode)
-    own = learner.test_steps
-    if own is not None:
-        learner.test_steps = 0
+    if learner.test_steps is not None:
         condition = Condition(*task, mode, test_tasks=TRAINING, test_steps=0)
-        yield condition, episodes.digest, evaluate_images(learner, episodes, split, split, mode)
-        learner.test_steps = own
+        with learner.testing(steps=0):
+            scores = evaluate_images(learner, episodes, split, split, mode)
+        yield condition, episodes.digest, scores
 
 
 def untrained(

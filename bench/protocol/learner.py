@@ -23,7 +23,7 @@ def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     learner = learner_class(spec, params)
     learner.title = study.title_of(run.algorithm)
     if learner.pretraining:
-        learner.encoder = build_learner(study, study.pretraining(run), source).encoder
+        learner.take_encoder(build_learner(study, study.pretraining(run), source))
     return learner
 
 

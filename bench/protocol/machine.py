@@ -16,19 +16,26 @@ import torch
 from bench.paths import ROOT
 
 
-def set_up(device: str, threads: int) -> torch.device:
-    """Choose the device (`auto`: a GPU if there is one) and prepare this process for it."""
+def set_up(device: str, threads: int, tf32: bool = False) -> torch.device:
+    """Choose the device (`auto`: a GPU if there is one) and prepare this process for it.
+
+    tf32: on a GPU, may float32 products be rounded to TF32 (10 bits of fraction)? For trainings; tests are float32.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(
             "train.device is 'cuda', but torch sees no GPU: use 'auto' or 'cpu', or check the driver"
         )
     chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(threads)
-    if chosen.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    elif sys.platform == "linux":
+    allow_tf32(tf32)
+    if chosen.type == "cpu" and sys.platform == "linux":
         _keep_memory()
     return chosen
+
+
+def allow_tf32(allowed: bool) -> None:
+    """May products and convolutions of float32 use TF32 from here on? Only GPUs have it; PyTorch's own default varies."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _keep_memory() -> None:
@@ -75,6 +82,7 @@ def provenance(device: torch.device, started: str) -> dict[str, Any]:
         "cpu": _cpu_model(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "device": device.type,
+        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
         "threads": torch.get_num_threads(),
         "started": started,
         "finished": now(),

@@ -57,6 +57,12 @@ def test(study: Study, run: Run) -> None:
     source = open_source(run.dataset, spec["split"], device)
     frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
     learner = build_learner(study, run, source).to(device).eval()
+    if not set(spec["modes"]) & set(learner.modes):
+        print(
+            f"{run.name} has none of the study's modes ({', '.join(spec['modes'])}): "
+            f"tested in its own, {reported_mode(learner, spec)}",
+            flush=True,
+        )
     rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if record["status"] != "diverged":
@@ -122,13 +128,13 @@ def _task(condition: Condition) -> str:
 
 def adaptation_costs(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> dict[str, float]:
     """Milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
-    transductive = reported_mode(learner, spec) == "transductive"
-    learner.transductive = transductive and learner.spec.kind == "classification"
+    transductive = reported_mode(learner, spec) == "transductive" and learner.spec.kind == "classification"
     first = source.batch("test", frozen, 0, 1)
-    return {
-        "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
-        "adapt_gflops_per_task": gflops(lambda: _adapt(learner, first)),
-    }
+    with learner.testing(transductive=transductive):
+        return {
+            "adapt_ms_per_task": adaptation_ms(learner, source, frozen),
+            "adapt_gflops_per_task": gflops(lambda: _adapt(learner, first)),
+        }
 
 
 def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 20) -> float:

@@ -38,7 +38,7 @@ def train(study: Study, run: Run) -> None:
     """Train (or go on training) a run and write model.safetensors, history.parquet and run.json to its folder."""
     started = machine.now()
     spec = run_spec(study, run)
-    device = machine.set_up(spec["device"], spec["threads"])
+    device = machine.set_up(spec["device"], spec["threads"], tf32=True)
     idle_memory = machine.peak_memory_mb(device)
     source = open_source(run.dataset, spec["split"], device)
     learner = build_learner(study, run, source).to(device)

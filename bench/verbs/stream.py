@@ -38,9 +38,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
-    started, device = machine.now(), machine.set_up(args.device, 1)
+    started, device = machine.now(), machine.set_up(args.device, 1, tf32=True)
     training = StreamTraining(args, ImageSource(args.dataset, None, device), device)
     training.folder.mkdir(parents=True, exist_ok=True)
     training.resume()
     training.loop(args.updates)
+    machine.allow_tf32(False)  # tests are float32
     training.write(started, args.test_streams)
