@@ -5,7 +5,7 @@ import pytest
 
 import algos
 from bench.__main__ import main
-from bench.protocol.conditions import reported_mode, chosen_modes
+from bench.protocol.conditions import chosen_modes, reported_mode
 from bench.results.run_folder import read_run
 from tests import planted
 
@@ -29,7 +29,9 @@ def test_a_learner_is_tested_in_modes_that_it_has(name, asked, tested, reported)
     assert reported_mode(learner, spec) == reported
 
 
-def test_a_transductive_study_labels_inductive_learners_truthfully_to_its_tables(tmp_path, monkeypatch, capsys):
+def test_a_transductive_study_labels_inductive_learners_truthfully_to_its_tables(
+    tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
     study = planted.write_study(
@@ -46,7 +48,10 @@ def test_a_transductive_study_labels_inductive_learners_truthfully_to_its_tables
             assert main(["train", str(study), run]) == main(["test", str(study), run]) == 0
             modes = set(read_run(tmp_path / "results" / "tiny" / run).episodes()["mode"])
             assert modes == {"transductive" if name == "protonet" else "inductive"}
-    assert "has none of the study's modes (transductive): tested in its own, inductive" in capsys.readouterr().out
+    assert (
+        "has none of the study's modes (transductive): tested in its own, inductive"
+        in capsys.readouterr().out
+    )
     assert main(["summarize", str(study)]) == 0
     cells = pd.read_csv(tmp_path / "results" / "tiny" / "tables" / "cells.csv")
     assert cells.groupby("algorithm")["mode"].unique().map(list).to_dict() == {
