@@ -1,13 +1,14 @@
-"""A network that is told the task: the parameters of the function stand beside x, and nothing has to be learned of it.
+"""A network that is given the task: it reads the parameters of the function beside x, so there is nothing to infer.
 
-What a network of this size can represent, whatever could be inferred from a support set, which it never sees.
+Its error is what a network of this size can represent at best. It never sees a support set.
 
 Finn, Levine: Meta-Learning and Universality: Deep Representations and Gradient Descent Can Approximate any Learning
 Algorithm. ICLR 2018 (the task-conditioned "oracle").
 
 Deviations from the paper, which does not print its settings:
-1. The parameters are those that tasks are drawn by (of polynomials the coefficients), beside the inputs of the first layer.
-2. A training task counts by its queries, as for the learners that it is held against; the support points are not used.
+1. The parameters are the numbers that define a task (for polynomials, the coefficients), appended to the input of the
+   first layer.
+2. The training loss is taken on the queries, as for the learners it is compared with; support points are not used.
 """
 
 from dataclasses import dataclass, replace
@@ -46,7 +47,7 @@ class Conditioned(MetaLearner):
         self.net = Network(build_backbone("mlp", params.hidden, told, params.depth), spec.way)
 
     def adapt_to(self, episodes: Episodes) -> Tensor:
-        """The parameters of the tasks, `[B, p]`."""
+        """Return the parameters of the tasks, `[B, p]`."""
         return episodes.truth
 
     def predict(self, phi: Tensor, query_x: Tensor) -> Tensor:

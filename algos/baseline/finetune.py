@@ -1,14 +1,14 @@
 """Baseline: fine-tuning a linear classifier.
 
-Features come from an ordinary classifier of all meta-training classes and stay as they are; a new linear classifier is
-fitted to the support set of each task.
+The features are those of an ordinary classifier of all meta-training classes and stay frozen; a new linear classifier
+is fitted to the support set of each task.
 
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline).
 
 Deviations from the paper and its released code:
-1. Those of the supervised pretraining (algos/pretraining/supervised.py), which `cosine_finetune` shares.
-2. The classifier starts from zero, not at random: its fit is convex.
-3. The order of the examples is drawn once, the same for all tasks.
+1. The deviations of the supervised pretraining (algos/pretraining/supervised.py), which `cosine_finetune` shares.
+2. The classifier starts at zero, not at random: the fit is convex.
+3. The order of the examples is drawn once and is the same for all tasks.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from algos.nets.backbones import build_backbone
 MOMENTUM = 0.9
 
 Head = tuple[Tensor, ...]
-"""Parameters of a classifier, one per task: each with a leading B."""
+"""Parameters of the tasks' classifiers, each with a leading B."""
 
 
 def cross_entropy_gradient(inputs: Tensor, logits: Tensor, target: Tensor) -> Tensor:
-    """Gradient `[B, D, K]` of each task's mean cross-entropy in the weights of logits = inputs @ weights."""
+    """Gradient `[B, D, K]` of each task's mean cross-entropy with respect to the weights, where logits = inputs @ weights."""
     return inputs.transpose(1, 2) @ (logits.softmax(-1) - target) / inputs.shape[1]
 
 
@@ -40,9 +40,9 @@ def fine_tune(
     params: "Finetune.Params",
     steps: int,
 ) -> Head:
-    """Mini-batch SGD of every task's classifier, side by side: inputs `[B, S, D]`, target one-hot `[B, S, K]`.
+    """Fit all tasks' classifiers at once by mini-batch SGD: inputs `[B, S, D]`, target one-hot `[B, S, K]`.
 
-    Momentum 0.9 with dampening 0.9, as released: the step is an exponential average of the gradients.
+    Momentum 0.9 with dampening 0.9, as in the released code: the step is an exponential average of the gradients.
     """
     average = None
     for batch in mini_batches(inputs.shape[1], params.batch, steps, inputs.device):
@@ -57,7 +57,7 @@ def fine_tune(
 
 
 def mini_batches(examples: int, size: int, steps: int, device: torch.device) -> list[Tensor]:
-    """Examples of each step: shuffle, cut (the last batch of a pass is what is left), shuffle again."""
+    """Indices of the examples of each step, int64 `[<= size]`: shuffle, cut into batches (the last one may be smaller), repeat."""
     generator = torch.Generator().manual_seed(0)
     count = max(1, -(-steps // -(-examples // size)))
     orders = torch.stack([torch.randperm(examples, generator=generator) for _ in range(count)]).to(device)
@@ -80,16 +80,16 @@ class Finetune(EmbeddingLearner):
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
-        self.encoder = build_backbone("conv4", 64, spec)  # until the pretrained one takes its place
-        self.test_steps = -1  # those of `epochs` passes
+        self.encoder = build_backbone("conv4", 64, spec)  # replaced by the pretrained one
+        self.test_steps = -1  # -1: the steps of `epochs` passes
 
     def steps(self, examples: int) -> int:
-        """Steps for a support set of that size."""
+        """Number of steps for a support set of this many examples."""
         p = self.params
         return p.epochs * -(-examples // p.batch) if self.test_steps < 0 else self.test_steps
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
-        """Weights of the fitted classifier `[B, D + 1, way]`, bias last."""
+        """Return the weights of the fitted classifiers, `[B, D + 1, way]`, bias last."""
         inputs, target = self._with_bias(features), F.one_hot(support_y, way).to(features.dtype)
         start = features.new_zeros(len(inputs), inputs.shape[2], way)
         steps = self.steps(inputs.shape[1])

@@ -1,13 +1,14 @@
-"""Gaussian process that knows where the tasks come from: what meta-training could find at best.
+"""Gaussian process that knows the distribution of the tasks: the best that meta-training could find.
 
-Exact regression under a fixed prior over functions; nothing is trained. `sinusoids`: mean and covariance of the
-training tasks themselves. `periodic`: only their period and their mean square are known, not that they are sines.
+Exact regression under a fixed prior over functions; nothing is trained. Prior `sinusoids` has the mean and covariance
+of the training tasks. Prior `periodic` has only their period and mean square, not the knowledge that they are sines.
 
 Rasmussen, Williams: Gaussian Processes for Machine Learning. MIT Press 2006 (algorithm 2.1).
 
-Deviations: none; a yardstick of this benchmark.
-1. Amplitude and phase are not Gaussian: `sinusoids` is the Gaussian process with the tasks' first two moments, whose
-   mean is the best linear predictor. Two noise-free points determine a sinusoid, so its error is that of `noise`.
+Deviations: none; this is a yardstick of the benchmark.
+1. Amplitude and phase are not Gaussian: `sinusoids` is the Gaussian process with the first two moments of the tasks,
+   and its mean is the best linear predictor. Two noise-free points determine a sinusoid, so the remaining error comes
+   from `noise`.
 """
 
 import cmath
@@ -23,14 +24,14 @@ from tasks.sinusoid import Sinusoids
 
 
 class Fit(NamedTuple):
-    """What the posterior needs of a support set."""
+    """What the posterior needs to know about a support set."""
 
     x: Tensor
     """`[B, S, 1]`"""
     factor: Tensor
     """Cholesky factor of the covariance of the observations, `[B, S, S]`."""
     weights: Tensor
-    """That covariance's inverse times the centred observations, `[B, S, d]`."""
+    """Inverse of that covariance times the centred observations, `[B, S, d]`."""
 
 
 def moments(amplitude: Range, phase: Range) -> tuple[Tensor, Tensor]:

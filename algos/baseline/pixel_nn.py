@@ -1,8 +1,9 @@
 """Nearest neighbour on raw pixels: the floor that every trained learner must clear.
 
-A query gets the label of the nearest support image; no training, no parameters.
+A query gets the label of the nearest support image. There are no parameters and no training.
 
-Deviations: none; a baseline of this benchmark. L2 as in Vinyals et al. 2016 (their "Pixels" row).
+Deviations: none; this is a baseline of the benchmark. The distance is L2, as in the "Pixels" row of Vinyals et al.
+2016.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class PixelNN(EmbeddingLearner):
         self.encoder = lambda x, statistics: x.flatten(2)
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Tensor, Tensor]:
-        """The support features `[B, S, D]` (or class means `[B, way, D]`) and their classes, one-hot."""
+        """Return the support features `[B, S, D]` (or class means `[B, way, D]`) and their one-hot classes."""
         one_hot = F.one_hot(support_y, way).to(features.dtype)
         if self.params.rule == "nearest":
             return features, one_hot

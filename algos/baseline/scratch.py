@@ -1,10 +1,10 @@
 """Training from scratch: a fresh network, trained on the support set of each task and on nothing else.
 
-What meta-training adds is the distance to this line.
+The distance to this baseline is what meta-training adds.
 
-Deviations: none; a baseline of this benchmark. Every task starts from the same fresh weights, which the run's seed draws;
-the classifier starts from zero. Queries are normalised by the statistics of the trained support pass, or by their own
-(transductive).
+Deviations: none; this is a baseline of the benchmark. Every task starts from the same fresh weights, drawn from the
+run's seed; the classifier starts at zero. Queries are normalised by the statistics of the trained support pass, or by
+their own (transductive mode).
 """
 
 from dataclasses import dataclass
@@ -36,11 +36,11 @@ class Scratch(MetaLearner):
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
         self.net = Network(build_backbone(params.backbone, params.hidden, spec), 1)
-        nn.init.zeros_(self.net.head.weight)  # the start of each class, so any number of them will do
+        nn.init.zeros_(self.net.head.weight)  # one start for every class, so the number of classes is free
         self.test_steps = params.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
-        """Weights trained on the support set (each with a leading B), and the support inputs."""
+        """Return the weights trained on the support set (each with a leading B) and the support inputs."""
         start = dict(self.net.named_parameters())
         start |= {name: w.expand(way, *w.shape[1:]) for name, w in start.items() if name.startswith("head.")}
         weights = {

@@ -1,15 +1,15 @@
 """Matching Networks.
 
-The label distribution of a query is an attention over the support set's labels: softmax of scaled cosine similarities
-between embeddings, trained end to end on episodes.
+The label distribution of a query is a weighted mean of the support labels. The weights are a softmax of scaled cosine
+similarities between embeddings, trained end to end on episodes.
 
 Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra: Matching Networks for One Shot Learning. NeurIPS 2016 (eq. 1, 2).
 
 Deviations from the paper:
-1. The cosine is multiplied by a learned scale that starts at 10 (the paper's is 1 and fixed: at 5-way the largest
-   possible probability is then 0.65, at 20-way 0.28, and the gradients vanish).
-2. No fine-tuning on the support set at test. Full context embeddings are an algorithm of their own, `matching_fce`.
-3. The paper does not give its training length; ours is declared.
+1. The cosine is multiplied by a learned scale that starts at 10. The paper has no scale, which limits the largest
+   possible probability to 0.65 at 5-way and 0.28 at 20-way and makes the gradients vanish.
+2. There is no fine-tuning on the support set at test. Full context embeddings are a separate algorithm, `matching_fce`.
+3. The paper does not state its training length; ours is declared in the hyper-parameters.
 """
 
 import math
@@ -24,10 +24,10 @@ from algos.nets.backbones import BACKBONES, build_backbone
 
 
 def attention_log_weights(similarity: Tensor, one_hot: Tensor) -> Tensor:
-    """Log of each class's unnormalised attention: `[B, Q, S]`, `[B, S, way]` -> `[B, Q, way]`.
+    """Log of the unnormalised attention of each class: `[B, Q, S]`, `[B, S, way]` -> `[B, Q, way]`.
 
-    log sum_i exp(similarity_i) y_i, so that a softmax over classes is sum_i a_i y_i with a = softmax(similarity)
-    (eq. 1) without leaving the log domain.
+    log sum_i exp(similarity_i) y_i. Its softmax over classes is sum_i a_i y_i with a = softmax(similarity) (eq. 1),
+    computed entirely in the log domain.
     """
     per_class = similarity.unsqueeze(-1).masked_fill(one_hot.unsqueeze(1) == 0, -torch.inf)
     return per_class.logsumexp(2)
@@ -53,7 +53,7 @@ class Matching(EmbeddingLearner):
         self.log_scale = nn.Parameter(torch.tensor(math.log(params.scale)))
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Tensor, Tensor]:
-        """The support's embeddings `[B, S, D]` and its one-hot labels `[B, S, way]`."""
+        """Return the support embeddings `[B, S, D]` and the one-hot support labels `[B, S, way]`."""
         return features, F.one_hot(support_y, way)
 
     def score(self, phi: tuple[Tensor, Tensor], features: Tensor) -> Tensor:

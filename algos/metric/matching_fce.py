@@ -1,18 +1,19 @@
 """Matching Networks with full context embeddings (FCE).
 
-Each support embedding is read in the context of the whole support set by a bidirectional LSTM, and each query by an
-LSTM that attends to that set for several steps; then as `matching`.
+A bidirectional LSTM puts each support embedding into the context of the whole support set, and an LSTM that attends to
+that set for several steps does the same for each query. Classification is then that of `matching`.
 
 Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra: Matching Networks for One Shot Learning. NeurIPS 2016 (section
 2.1.2, appendix A.1 and A.2).
 
 Deviations from the paper:
-1. Those of `matching`.
-2. The attention LSTM reads [query, attended support] as its input and keeps a state of the embedding's size (the paper
-   appends the attended support to the hidden state); five steps, since the paper's number is not given for each table.
-3. Context embeddings depend on the order of the support set. It is random in every episode, as drawn by the sampler.
-4. The LSTMs' size is that of the embedding. Where that is too much (ResNet-12 at 84x84: 16,000 features), the embedding is
-   the mean of the last map (640 features).
+1. The deviations of `matching`.
+2. The input of the attention LSTM is [query, attended support] and its state has the size of the embedding (the paper
+   appends the attended support to the hidden state). It takes five steps; the paper does not state the number for each
+   table.
+3. Context embeddings depend on the order of the support set, which the sampler draws at random for every episode.
+4. The LSTMs have the size of the embedding. Where that is too large (ResNet-12 at 84x84: 16,000 features), the
+   embedding is the mean over the last map (640 features).
 """
 
 from dataclasses import dataclass
@@ -25,11 +26,11 @@ from algos.metric.matching import Matching
 from algos.nets.layers import Statistics
 
 LARGEST = 4_096
-"""Features beyond which the two LSTMs would have more than 400 million weights."""
+"""Largest number of features; with more, the two LSTMs would have over 400 million weights."""
 
 
 class MapMean(nn.Module):
-    """An encoder whose last map is averaged: `[B, n, *x]` -> `[B, n, channels]`."""
+    """Encoder with its last map averaged over positions: `[B, n, *x]` -> `[B, n, channels]`."""
 
     def __init__(self, encoder: nn.Module):
         super().__init__()
@@ -70,7 +71,7 @@ class MatchingFCE(Matching):
         return super().score(phi, self.read(features, phi[0]))
 
     def read(self, query: Tensor, support: Tensor) -> Tensor:
-        """f(x, S): embeddings `[B, Q, D]` of queries, each of which attends to the support `[B, S, D]` (eq. 3-6)."""
+        """f(x, S): query embeddings `[B, Q, D]`, each attending to the support `[B, S, D]` (eq. 3-6)."""
         hidden, cell = torch.zeros_like(query), torch.zeros_like(query).flatten(0, 1)
         for _ in range(self.params.attention_steps):
             attended = (hidden @ support.transpose(1, 2)).softmax(-1) @ support

@@ -5,9 +5,9 @@ A class is the mean of its embedded support examples; a query goes to the neares
 Snell, Swersky, Zemel: Prototypical Networks for Few-shot Learning. NeurIPS 2017.
 
 Deviations from the paper:
-1. No second training on meta-train + meta-val: meta-val selects the checkpoint.
-2. `scale` below 1 softens the start where features are many (1,600 on photos: the loss starts near 100, and what Adam
-   remembers of its gradients slows the next thousand updates).
+1. There is no second training on meta-train + meta-val; meta-val selects the checkpoint.
+2. A `scale` below 1 softens the start where there are many features (1,600 on photos: the loss starts near 100, and
+   Adam's memory of those gradients slows the next thousand updates).
 3. The default schedule is a cosine over the declared updates; the paper's halving every 2,000 episodes is `halve`.
 """
 

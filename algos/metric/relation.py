@@ -1,17 +1,18 @@
 """Relation Network.
 
-Learn the comparison itself: a small convolutional network reads the feature maps of a class and a query, one upon the
-other, and gives their relation score, trained to be 1 for the query's class and 0 for the others.
+The comparison itself is learned: a small convolutional network reads the stacked feature maps of a class and a query
+and returns a relation score, trained to be 1 for the class of the query and 0 for the others.
 
 Sung, Yang, Zhang, Xiang, Torr, Hospedales: Learning to Compare: Relation Network for Few-Shot Learning. CVPR 2018.
 
 Deviations from the paper and its released code:
-1. Transductive mode is the released one: every pass is normalised by its own batch. Inductive mode, which both lack,
-   keeps running averages in training, in the encoder and in the relation module.
-2. Logits are the relation scores before the sigmoid; the loss applies it (`mse`), or is CE on the logits (`cross_entropy`).
-3. One clipping norm for both networks together; the code clips each at 0.5.
-4. Convolutions start from Xavier; the module's linear layers start from PyTorch's default (the code: N(0, 0.01), bias 1).
-5. Inputs are scaled by the data set's own mean and deviation (the code uses 0.922 and 0.084 on both).
+1. Transductive mode is that of the released code: every pass is normalised by its own batch. Inductive mode, which
+   paper and code lack, uses running averages from training, in the encoder and in the relation module.
+2. Logits are the relation scores before the sigmoid. The loss applies the sigmoid (`mse`) or is the cross-entropy of
+   the logits (`cross_entropy`).
+3. The gradient of both networks together is clipped at one norm; the code clips each at 0.5.
+4. Convolutions start from Xavier's rule and the linear layers from PyTorch's default (the code: N(0, 0.01), bias 1).
+5. Inputs are scaled by the mean and deviation of the data set (the code uses 0.922 and 0.084 on both).
 6. Checkpoints are selected on meta-validation classes; the code uses meta-test classes.
 """
 
@@ -32,7 +33,7 @@ class RelationModule(nn.Module):
     def __init__(self, map_shape: tuple[int, int, int], hidden: int, width: int):
         super().__init__()
         channels, side, _ = map_shape
-        padding = 0 if side >= 10 else 1  # 84x84 inputs without padding, 28x28 with, as released
+        padding = 0 if side >= 10 else 1  # as released: no padding for 84x84 inputs, padding for 28x28
         self.blocks = nn.ModuleList()
         for inputs in (2 * channels, hidden):
             side += 2 * padding - 2
@@ -81,7 +82,7 @@ class Relation(EmbeddingLearner):
         self.relation = RelationModule(self.encoder.map_shape, params.hidden, params.width)
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
-        """A feature map for each class, flattened: `[B, way, D]`."""
+        """Return the flattened feature map of each class, `[B, way, D]`."""
         one_hot = F.one_hot(support_y, way).to(features.dtype)
         if self.params.shots == "mean":
             one_hot = one_hot / one_hot.sum(1, keepdim=True)
@@ -91,7 +92,7 @@ class Relation(EmbeddingLearner):
         return self._relate(self.pairs(phi, features)).unflatten(1, (features.shape[1], phi.shape[1]))
 
     def pairs(self, classes: Tensor, queries: Tensor) -> Tensor:
-        """Each query with each class, class maps first: `[B, way, D]`, `[B, Q, D]` -> `[B, Q * way, 2C, h, w]`."""
+        """Pair each query with each class, class maps first: `[B, way, D]`, `[B, Q, D]` -> `[B, Q * way, 2C, h, w]`."""
         way, count = classes.shape[1], queries.shape[1]
         classes = classes.unsqueeze(1).expand(-1, count, -1, -1)
         queries = queries.unsqueeze(2).expand(-1, -1, way, -1)
@@ -99,7 +100,7 @@ class Relation(EmbeddingLearner):
         return torch.cat([classes, queries], dim=-1).flatten(1, 2).unflatten(2, (2 * channels, height, width))
 
     def _relate(self, pairs: Tensor) -> Tensor:
-        """Scores `[B, n]`; batch norm as for the encoder: running, per task, or over the meta-batch in training."""
+        """Scores `[B, n]`. Batch norm works as in the encoder: running, per task, or over the meta-batch in training."""
         if not (self.training or self.transductive):
             return self.relation(pairs, Statistics.running())
         statistics = Statistics.batch()

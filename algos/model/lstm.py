@@ -1,20 +1,20 @@
-"""Black-box adaptation: a network reads the labelled support set and emits the task's parameters in a forward pass.
+"""Black-box adaptation: a network reads the labelled support set and emits the parameters of the task in one forward pass.
 
-An encoder (LSTM, bidirectional LSTM, attention, temporal convolution or mean) turns the support into a context; a
-head turns context and query into a prediction: the context beside the query (`context`), a generated top layer
-(`bilinear`), all weights of a small perceptron (`full`), or the LSTM's state with the query as its next step (`rnn`).
+An encoder (LSTM, bidirectional LSTM, attention, temporal convolution or mean) turns the support set into a context. A
+head turns context and query into a prediction: a perceptron that reads both (`context`), a generated top layer
+(`bilinear`), all weights of a small perceptron (`full`), or the LSTM with the query as its next step (`rnn`).
 
 Hochreiter, Younger, Conwell: Learning to Learn Using Gradient Descent. ICANN 2001;
 Santoro et al.: Meta-Learning with Memory-Augmented Neural Networks. ICML 2016 (its LSTM baseline);
 Garnelo et al.: Conditional Neural Processes. ICML 2018 (encoder `mean`).
 
-Deviations: there is no canonical paper in N-way K-shot form; the choices are this benchmark's.
-1. Images pass a convolutional network first (raw pixels top out near 60 %).
-2. The support comes in random order; queries never see each other.
-3. The bilinear head divides by sqrt(features), so that the softmax does not saturate at initialisation; features and
-   context are layer-normalised (without it every encoder sat at 50 % on Omniglot for hundreds of updates).
-4. A one-hot label is scaled to the norm of a feature vector. At norm 1 it drowns among 64 features: on random vectors
-   the encoders attention, mean and lstm were at chance after 300 to 700 updates, and with it above 93 %.
+Deviations: no paper defines this in N-way K-shot form; the choices are those of this benchmark.
+1. Images first pass a convolutional network (raw pixels reach about 60 % at most).
+2. The support set comes in random order; queries never see each other.
+3. The bilinear head divides by sqrt(features), so that the softmax does not saturate at initialisation. Features and
+   context are layer-normalised (without this, every encoder stayed at 50 % on Omniglot for hundreds of updates).
+4. A one-hot label is scaled to the norm of a feature vector. At norm 1 it is lost among 64 features: on random vectors
+   the encoders attention, mean and lstm were at chance after 300 to 700 updates; with the scaling they were above 93 %.
 5. `full` adds a tenth of the generated weights to learned ones, so that it starts as an ordinary perceptron.
 """
 
@@ -34,7 +34,7 @@ HEADS = ("bilinear", "context", "full", "rnn")
 
 
 class GeneratedMLP(nn.Module):
-    """A perceptron of one hidden layer whose weights are learned ones plus a linear map of the context."""
+    """Perceptron with one hidden layer whose weights are the sum of learned ones and a linear map of the context."""
 
     def __init__(self, context: int, inputs: int, outputs: int, hidden: int = 32):
         super().__init__()
@@ -102,7 +102,7 @@ class LSTM(EmbeddingLearner):
             self.head = nn.Sequential(*layers, nn.Linear(128, labels))
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor | tuple[Tensor, Tensor]:
-        """Context `[B, width]` of the labelled support set; for head `rnn` the LSTM's state, two `[B, width]`."""
+        """Return the context `[B, width]` of the labelled support set; for head `rnn`, the state of the LSTM, two `[B, width]`."""
         self.require_own_way(way, "reads labels of")
         tokens = torch.cat([self.feature_norm(features), self._labels(support_y, features)], dim=-1)
         if self.params.head == "rnn":
@@ -111,7 +111,7 @@ class LSTM(EmbeddingLearner):
         return self.context_norm(self.reader(tokens))
 
     def _labels(self, support_y: Tensor, features: Tensor) -> Tensor:
-        """Targets as they are, classes as one-hot vectors of the norm of layer-normalised features."""
+        """Labels `[B, S, way]`: regression targets unchanged, classes one-hot with the norm of layer-normalised features."""
         if self.spec.kind == "regression":
             return support_y
         return F.one_hot(support_y, self.spec.way).to(features.dtype) * features.shape[-1] ** 0.5
@@ -130,7 +130,7 @@ class LSTM(EmbeddingLearner):
         return features @ weight.transpose(1, 2) / features.shape[-1] ** 0.5 + bias.unsqueeze(1)
 
     def _one_more_step(self, state: tuple[Tensor, Tensor], features: Tensor) -> Tensor:
-        """Each query, its label zero, as the step after the support, from a copy of the state of its own."""
+        """Feed each query, with label zero, as the step after the support, to its own copy of the state."""
         tokens = F.pad(features, (0, self.spec.way)).flatten(0, 1).unsqueeze(1)
         copies = tuple(s.repeat_interleave(features.shape[1], dim=0).unsqueeze(0) for s in state)
         output, _ = self.reader.rnn(tokens, copies)

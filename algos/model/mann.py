@@ -1,20 +1,21 @@
 """Memory-augmented neural network (MANN): a recurrent controller that binds images to labels in an external memory.
 
-It writes where memory was least recently used, or where it has just read, and reads by content. What is particular
-to a task is in the memory only; the weights stay as they are.
+It writes to the least recently used slot or to where it has just read, and it reads by content. Only the memory holds
+what is specific to a task; the weights do not change.
 
 Santoro, Bartunov, Botvinick, Wierstra, Lillicrap: Meta-Learning with Memory-Augmented Neural Networks. ICML 2016.
 
 Deviations from the paper:
-1. N-way K-shot episodes besides its stream of 50 presentations (`python -m bench stream`): see MemoryLearner for the
-   timing of labels; only the paper's own, `delayed`, is a test of binding over time. Images pass a convolutional
-   network first and their features are layer-normalised, labels are scaled to their norm; the stream has raw pixels and
-   plain labels, as published.
+1. Tasks are N-way K-shot episodes, besides the paper's stream of 50 presentations (`python -m bench stream`). Label
+   timing is explained in MemoryLearner; only the paper's own timing, `delayed`, tests binding over time. In episodes,
+   images pass a convolutional network, features are layer-normalised and labels are scaled to their norm; the stream
+   has raw pixels and plain labels, as published.
 2. Head j erases and writes the j-th least used slot, so that write weights sum to one; the paper gives all heads the
-   same slots. The gate between writing there and where the head read last is the controller's (the paper: a scalar).
-3. `key_strength` learned multiplies the similarity by 1 + softplus(.), about 5 at first: without it the best of 128
-   slots gets at most 5.5 % of a reading, and learning starts later. `none` is the paper's.
-4. Usage decays by 0.95, which the paper does not give.
+   same slots. The controller sets the gate between writing there and writing where the head last read (the paper: a
+   scalar).
+3. `key_strength: learned` multiplies the similarity by 1 + softplus(.), about 5 at first. Without it the best of 128
+   slots gets at most 5.5 % of a reading, and learning starts later. `none` is the paper's choice.
+4. Usage decays by 0.95 per step; the paper does not state the value.
 """
 
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class State(NamedTuple):
 
 
 class LeastRecentlyUsedMemory(nn.Module):
-    """Memory of P slots of W numbers, R heads that write and read, and an LSTM controller."""
+    """Memory of P slots with W numbers each, R heads that write and read, and an LSTM controller."""
 
     def __init__(
         self, inputs: int, width: int, slots: int, slot_size: int, heads: int, strength: bool, tied: bool
@@ -61,10 +62,11 @@ class LeastRecentlyUsedMemory(nn.Module):
         self.outputs = width + heads * slot_size
 
     def project(self, tokens: Tensor) -> Tensor:
+        """Input share of the controller's gates: tokens `[B, T, inputs]` -> `[B, T, 4 * width]`."""
         return self.controller.inputs(tokens)
 
     def initial(self, batch: int) -> State:
-        """An empty memory whose first slot counts as used."""
+        """Return the state of `batch` tasks before the first token: an empty memory whose first slot counts as used."""
         weight = self.emit.weight
         first = torch.cat([weight.new_ones(batch, 1), weight.new_zeros(batch, self.slots - 1)], dim=1)
         return State(
@@ -76,6 +78,7 @@ class LeastRecentlyUsedMemory(nn.Module):
         )
 
     def step(self, projected: Tensor, state: State) -> State:
+        """Read one token per task, already projected `[B, 4 * width]`: write, then read; return the next state."""
         hidden, cell = self.controller(projected, state.output, state.cell)
         keys, content, gates, strength = self._emitted(hidden)
         least = self.least_used(state.usage)
@@ -84,12 +87,12 @@ class LeastRecentlyUsedMemory(nn.Module):
         similarity = cosine(keys, memory)
         read_weights = (similarity if strength is None else strength * similarity).softmax(-1)
         read = (read_weights @ memory).flatten(1)
-        with torch.no_grad():  # usage only decides which slots are least used: no gradient passes a ranking
+        with torch.no_grad():  # usage only ranks the slots, and a ranking passes no gradient
             usage = DECAY * state.usage + read_weights.sum(1) + write_weights.sum(1)
         return State(torch.cat([hidden, read], dim=-1), cell, memory, read_weights, usage)
 
     def _emitted(self, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Keys and contents `[B, R, W]`, gates and key strengths `[B, R, 1]`."""
+        """Return keys and contents `[B, R, W]`, gates and key strengths `[B, R, 1]` (None if not learned)."""
         keys, gates, content, strength = self.emit(hidden).split(self.sizes, dim=-1)
         keys = keys.tanh().unflatten(-1, (self.heads, -1))
         content = keys if self.tied else content.tanh().unflatten(-1, (self.heads, -1))
@@ -97,13 +100,13 @@ class LeastRecentlyUsedMemory(nn.Module):
         return keys, content, gates.sigmoid().unsqueeze(-1), strength
 
     def least_used(self, usage: Tensor) -> Tensor:
-        """One slot for each head, the least used first: one-hot `[B, R, P]`. Stable: the first slot wins a tie."""
+        """Assign each head a slot, least used first: usage `[B, P]` -> one-hot `[B, R, P]`. The first slot wins a tie."""
         order = usage.sort(dim=-1, stable=True).indices[:, : self.heads]
         return usage.new_zeros(*order.shape, self.slots).scatter_(2, order.unsqueeze(-1), 1.0)
 
     @staticmethod
     def write(memory: Tensor, erased: Tensor, weights: Tensor, content: Tensor) -> Tensor:
-        """Clear the slot `erased` `[B, P]` and add each head's content to where it writes."""
+        """Clear the slot `erased` (one-hot `[B, P]`), then add each head's content `[B, R, W]` by its weights `[B, R, P]`."""
         return torch.baddbmm(memory * (1 - erased).unsqueeze(-1), weights.transpose(1, 2), content)
 
 

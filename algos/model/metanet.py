@@ -1,20 +1,21 @@
 """Meta Networks.
 
-Two learners report the gradients of their support loss to a meta-learner, which answers with fast weights: those of
-the embedding u are one set per task, those of the classifier b one per support example, blended for each query by
-attention. Slow and fast weights act side by side in every layer.
+Two learners report the gradients of their support loss to a meta-learner, which returns fast weights. The embedding u
+gets one set per task; the classifier b gets one set per support example, blended for each query by attention. Slow and
+fast weights act side by side in every layer.
 
 Munkhdalai, Yu: Meta Networks. ICML 2017 (Algorithm 1, and the released code).
 
 Deviations from the paper and its released code:
-1. The last layers of the meta-learners start near zero and the slow weights by He's rule: with the paper's U(-0.1, 0.1)
-   everywhere the first loss is about 64, with default layers 1e9. The method is not changed.
-2. The mean over the queries is minimised, not their sum; the presets' clip_norm is the code's 10 divided by them.
-3. Chunks of the support take turns at its examples, so that T chunks may differ in size by one.
-4. miniImageNet is trained on tasks like those tested, not 10-way with a 5-way classifier that was never trained.
-5. The support loss of u is the cross-entropy at any number of shots, as in the code (the paper: contrastive from two).
+1. The last layers of the meta-learners start near zero and the slow weights by He's rule. With the paper's U(-0.1, 0.1)
+   everywhere, the first loss is about 64; with default layers it is 1e9. The method itself is unchanged.
+2. The loss is the mean over the queries, not their sum; clip_norm in the presets is the code's 10 divided by the number
+   of queries.
+3. The support examples are dealt to T chunks in turn, so chunk sizes may differ by one.
+4. miniImageNet is trained on tasks like the test tasks, not 10-way with a 5-way classifier that was never trained.
+5. The support loss of u is the cross-entropy for any number of shots, as in the code (the paper: contrastive from two).
 
-Gradients enter the meta-learners as constants (first order), as in the code; u's own classifier is never trained.
+Gradients enter the meta-learners as constants (first order), as in the code; the classifier of u is never trained.
 """
 
 from dataclasses import dataclass
@@ -37,14 +38,14 @@ from algos.nets.fast_weights import (
 
 BLOCKS = 5
 FAST_NUMBERS = 2**24
-"""Fast weights of queries in memory at once (64 MB)."""
+"""Number of fast weights, over all queries, that are in memory at once (64 MB)."""
 
 Phi = tuple[dict[str, Tensor], dict[str, Tensor], Tensor]
-"""Task-level fast weights, memory of example-level fast weights `[B, S, K]` by kind, its keys `[B, S, D]`."""
+"""Task-level fast weights `[B, K]` by kind, example-level fast weights `[B, S, K]` by kind, and their keys `[B, S, D]`."""
 
 
 def cosine_attention(queries: Tensor, keys: Tensor) -> Tensor:
-    """Softmax over the keys of the cosine, without a temperature: `[B, Q, D]`, `[B, S, D]` -> `[B, Q, S]`."""
+    """Softmax of the cosine similarity over the keys, without a temperature: `[B, Q, D]`, `[B, S, D]` -> `[B, Q, S]`."""
     squares = queries.square().sum(-1, keepdim=True) * keys.square().sum(-1).unsqueeze(1)
     return (queries @ keys.transpose(1, 2) * torch.rsqrt(squares + 1e-6)).softmax(-1)
 
@@ -93,7 +94,7 @@ class MetaNet(EmbeddingLearner):
         self.m = nn.ModuleDict({kind: ExampleMetaLearner(params.meta_units) for kind in KINDS})
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Phi:
-        """Both kinds of fast weights from the support, and the keys of its examples."""
+        """Return both levels of fast weights of the support set and the keys of its examples."""
         self.require_own_way(way, "has classifiers for")
         for_u, for_b = features[:, :, 0], features[:, :, -1]
         task_level = self.task_level(for_u, support_y)
@@ -101,12 +102,12 @@ class MetaNet(EmbeddingLearner):
         return task_level, self.memory(for_b, support_y), keys
 
     def task_level(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """Q* (eq. 3) `[B, K]` by kind: d reads the gradients of T chunks of the support."""
+        """Q* (eq. 3), `[B, K]` by kind: d reads the gradients of T chunks of the support set."""
         tasks, examples = y.shape
         chunks = min(self.params.chunks, examples)
         size = -(-examples // chunks)
         slot = torch.arange(size * chunks, device=y.device)
-        # slots beyond the last example repeat the first ones with weight zero
+        # slots beyond the last example repeat the first examples with weight zero
         share = (slot < examples).to(x.dtype).view(size, chunks)
         share = (share / share.sum(0)).T.repeat(tasks, 1)
         order = (slot % examples).view(size, chunks).T
@@ -121,7 +122,7 @@ class MetaNet(EmbeddingLearner):
         }
 
     def memory(self, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """W_i* (eq. 4) `[B, S, K]` by kind: m reads the gradient of each example."""
+        """W_i* (eq. 4), `[B, S, K]` by kind: m reads the gradient of each example."""
         alone = torch.ones_like(y, dtype=x.dtype).view(-1, 1)
         gradients = self.b.loss_gradients(x.flatten(0, 1).unsqueeze(1), y.view(-1, 1), alone)
         return {
@@ -133,7 +134,7 @@ class MetaNet(EmbeddingLearner):
         return in_chunks(partial(self._score, phi), features, max(1, FAST_NUMBERS // numbers), dim=1)
 
     def _score(self, phi: Phi, features: Tensor) -> Tensor:
-        """Each query by slow weights and by its own blend of the examples' fast weights (eqs. 5 and 6)."""
+        """Logits of each query from the slow weights and its own blend of the examples' fast weights (eqs. 5 and 6)."""
         task_level, memory, keys = phi
         queries = self.u.keys(features[:, :, 0], self.u.slow, self.u.split(task_level))
         attention = cosine_attention(queries, keys)

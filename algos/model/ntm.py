@@ -1,21 +1,22 @@
 """Neural Turing Machine (NTM): a recurrent controller that reads and writes a memory by content and by location.
 
-As a meta-learner it is shown labelled examples one by one and keeps in the memory what is particular to the task.
+As a meta-learner it sees the labelled examples one by one and stores in the memory what is specific to the task.
 
 Graves, Wayne, Danihelka: Neural Turing Machines. arXiv 1410.5401, 2014; Santoro et al.: Meta-Learning with
 Memory-Augmented Neural Networks. ICML 2016 (few-shot use).
 
 Deviations from the paper:
-1. Few-shot episodes (MemoryLearner): images pass a convolutional network and their features are layer-normalised, labels
-   scaled to their norm.
-2. The read heads address and read the memory before this step's writing; `read_after_write` turns that round.
-3. What the controller emits for the heads is clamped to +-20, and sharpening is computed from logarithms: powers of
-   small weights otherwise underflow to a sum of zero.
-4. The first weights of each head are learned, the first reading is zero. At first, writers mostly step on to the next
-   slot and readers mostly look by content, sharply: from heads that do a little of everything, 400 updates on the
-   planted problem of the tests gave 65 to 69 % instead of 97 %. Adam instead of RMSProp.
-5. `addressing` content leaves out interpolation, shift and sharpening. With a constant first memory all slots then
-   stay alike for ever (each gets the same weight, hence the same writing), so the two together are refused.
+1. Tasks are few-shot episodes (MemoryLearner): images pass a convolutional network, features are layer-normalised and
+   labels are scaled to their norm.
+2. The read heads address and read the memory before the writing of the same step; `read_after_write` reverses the
+   order.
+3. The controller's outputs for the heads are clamped to +-20, and sharpening is computed from logarithms: powers of
+   small weights would otherwise underflow to a sum of zero.
+4. The first weights of each head are learned; the first reading is zero. At the start of training, writers mostly move
+   on to the next slot and readers mostly address by content, sharply. When heads started with a little of everything,
+   400 updates on the planted problem of the tests gave 65 to 69 % instead of 97 %. The optimiser is Adam, not RMSProp.
+5. `addressing: content` leaves out interpolation, shift and sharpening. With a constant initial memory, all slots would
+   then stay alike for ever (equal weights lead to equal writes), so this combination is refused.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from algos.nets.memory import Controller, MemoryLearner, cosine
 
 LARGEST = 20.0
 FIRST_STRENGTH, FIRST_GATE, FIRST_SHIFT = 5.0, 2.0, 3.0
-"""Biases that the heads start with, before softplus, sigmoid and softmax."""
+"""Initial biases of the heads, before softplus, sigmoid and softmax."""
 
 
 class State(NamedTuple):
@@ -46,7 +47,7 @@ class State(NamedTuple):
 class Heads(nn.Module):
     """Addresses of several heads (section 3.3): content, interpolation, shift, sharpening.
 
-    onward: at first they mostly move on by one slot; otherwise they mostly look by content.
+    onward: at the start of training the heads mostly move on by one slot; otherwise they mostly address by content.
     """
 
     def __init__(self, width: int, slot_size: int, count: int, shift: int, by_location: bool, onward: bool):
@@ -64,7 +65,7 @@ class Heads(nn.Module):
         self.emit.bias = nn.Parameter(first.flatten())
 
     def forward(self, hidden: Tensor, memory: Tensor, before: Tensor) -> Tensor:
-        """hidden `[B, width]`, memory `[B, P, W]`, the weights before `[B, H, P]` -> weights `[B, H, P]`."""
+        """hidden `[B, width]`, memory `[B, P, W]`, previous weights `[B, H, P]` -> weights `[B, H, P]`."""
         emitted = self.emit(hidden).clamp(-LARGEST, LARGEST).unflatten(-1, (self.count, -1))
         key, strength, *location = emitted.split(self.sizes, dim=-1)
         weights = (F.softplus(strength) * cosine(key.tanh(), memory)).softmax(-1)
@@ -76,7 +77,7 @@ class Heads(nn.Module):
 
 
 def rotate(weights: Tensor, shift: Tensor) -> Tensor:
-    """Circular convolution: weights `[B, H, P]`, shift `[B, H, 2 m + 1]` the shares of moves by -m ... m slots."""
+    """Circular convolution of weights `[B, H, P]` with shift `[B, H, 2 m + 1]`, the shares of moves by -m ... m slots."""
     reach = shift.shape[-1] // 2
     moved = [weights.roll(slots, dims=-1) for slots in range(-reach, reach + 1)]
     return (torch.stack(moved, dim=-1) * shift.unsqueeze(-2)).sum(-1)
@@ -88,13 +89,16 @@ def sharpen(weights: Tensor, power: Tensor) -> Tensor:
 
 
 def write(memory: Tensor, weights: Tensor, erase: Tensor, add: Tensor) -> Tensor:
-    """Erase, then add (section 3.2): weights `[B, H, P]`, erase in [0, 1] and add `[B, H, W]`; heads commute."""
+    """Erase, then add (section 3.2): memory `[B, P, W]`, weights `[B, H, P]`, erase in [0, 1] and add `[B, H, W]`.
+
+    The order of the heads does not matter.
+    """
     kept = (1 - weights.unsqueeze(-1) * erase.unsqueeze(-2)).prod(1)
     return torch.baddbmm(memory * kept, weights.transpose(1, 2), add)
 
 
 class TuringMemory(nn.Module):
-    """Memory of P slots of W numbers with R read heads and some write heads, and an LSTM controller."""
+    """Memory of P slots with W numbers each, R read heads, one or more write heads, and an LSTM controller."""
 
     def __init__(self, inputs: int, params: "NTM.Params"):
         super().__init__()
@@ -119,9 +123,11 @@ class TuringMemory(nn.Module):
         self.register_buffer("memory", memory)
 
     def project(self, tokens: Tensor) -> Tensor:
+        """Input share of the controller's gates: tokens `[B, T, inputs]` -> `[B, T, 4 * width]`."""
         return self.controller.inputs(tokens)
 
     def initial(self, batch: int) -> State:
+        """Return the state of `batch` tasks before the first token; the weights of the heads are learned."""
         zeros = self.memory.new_zeros(batch, self.outputs)
         weights = self.first.softmax(-1).unsqueeze(0).expand(batch, -1, -1)
         return State(
@@ -133,6 +139,7 @@ class TuringMemory(nn.Module):
         )
 
     def step(self, projected: Tensor, state: State) -> State:
+        """Read one token per task, already projected `[B, 4 * width]`: write and read the memory; return the next state."""
         hidden, cell = self.controller(projected, state.output, state.cell)
         write_weights = self.writers(hidden, state.memory, state.write_weights)
         change = self.change(hidden).clamp(-LARGEST, LARGEST).unflatten(-1, (self.params.write_heads, -1))
@@ -147,7 +154,7 @@ class TuringMemory(nn.Module):
 class NTM(MemoryLearner):
     title = "NTM"
     citation = "Graves et al. 2014; Santoro et al. 2016"
-    capturable = False  # the derivative of `prod`, in `write`, waits for the device
+    capturable = False  # the derivative of `prod` in `write` waits for the device
 
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):

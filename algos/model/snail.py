@@ -1,17 +1,17 @@
 """SNAIL, the simple neural attentive meta-learner.
 
-An episode is a sequence of (embedding, label) tokens that ends in an unlabelled query. Dilated causal convolutions
-gather the past, causal attention picks single tokens out of it, and the class is read off the last position.
+An episode is a sequence of (embedding, label) tokens that ends with an unlabelled query. Dilated causal convolutions
+aggregate the past, causal attention picks single tokens from it, and the class is predicted at the last position.
 
 Mishra, Rohaninejad, Chen, Abbeel: A Simple Neural Attentive Meta-Learner. ICLR 2018.
 
 Deviations from the paper:
-1. Several queries per training task, each the last token of a sequence of its own. Causality makes the support's
-   activations the same for all of them, so they are computed once and only the queries are pushed through (exact).
-2. Dilations begin at 1, so that the last position reaches every earlier one; `dilation_start` 2 is the pseudo-code's.
-3. Adam at 1e-3 with a cosine, instead of a chance plateau of thousands of updates at 1e-4.
-4. miniImageNet is trained with the number of shots that is tested, not with one drawn anew for each batch.
-5. Regression (not in the paper): the label of a token is its target, the last position gives the mean.
+1. A training task has several queries, each the last token of its own sequence. By causality, the activations of the
+   support are the same for all of them, so they are computed once and only the queries pass through (exact).
+2. Dilations begin at 1, so that the last position reaches every earlier one; `dilation_start: 2` is the pseudo-code's.
+3. Adam's rate is 1e-3 with a cosine schedule; at 1e-4 training stays at chance for thousands of updates.
+4. miniImageNet is trained with the number of shots of the test tasks, not with a number drawn for each batch.
+5. Regression (not in the paper): the label of a token is its target, and the last position gives the mean.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class SNAIL(EmbeddingLearner):
         self.head = nn.Linear(channels, spec.way)
 
     def _blocks(self, channels: int, length: int) -> tuple[nn.ModuleList, int]:
-        """Attention (64, 32), convolutions, attention (256, 128), convolutions, attention (512, 256) at width 128."""
+        """Build the blocks. At width 128: attention (64, 32), convolutions, attention (256, 128), convolutions, attention (512, 256)."""
         width, blocks = self.params.width, nn.ModuleList()
         for keys, values in ((width // 2, width // 4), (2 * width, width), (4 * width, 2 * width)):
             if blocks:
@@ -71,7 +71,7 @@ class SNAIL(EmbeddingLearner):
         return blocks, channels
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> list[Tensor]:
-        """Input of each block `[B, S, C]` on the support sequence: all that a query can see of it."""
+        """Return the input `[B, S, C]` of each block for the support sequence: all that a query can see of it."""
         self.require_own_way(way, "reads labels of")
         regression = self.spec.kind == "regression"
         labels = support_y if regression else F.one_hot(support_y, way).to(features.dtype)
@@ -81,7 +81,7 @@ class SNAIL(EmbeddingLearner):
         return inputs
 
     def score(self, phi: list[Tensor], features: Tensor) -> Tensor:
-        """Each query as the token after the support, its label zero."""
+        """Score each query as the token after the support, with label zero."""
         x = F.pad(self.embedding(features), (0, self.spec.way))
         for block, past in zip(self.blocks, phi, strict=True):
             x = block.last(x, past)

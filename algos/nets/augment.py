@@ -1,4 +1,4 @@
-"""Augmentation of photos as in Chen et al. (2019): random crop, colour jitter, flip; a batch at once, on its device."""
+"""Augmentation of photos as in Chen et al. (2019): random crop, colour jitter and flip of a whole batch on its device."""
 
 import math
 
@@ -11,7 +11,7 @@ CROP_AREA, CROP_RATIO = (0.08, 1.0), (3 / 4, 4 / 3)
 
 
 def augmented(images: Tensor) -> Tensor:
-    """`[n, C, H, W]` in [0, 1] -> the same shape, each image changed on its own by torch's global generator."""
+    """Augment images `[n, C, H, W]` in [0, 1], each independently, with draws from torch's global generator; same shape."""
     return _jittered(_cropped(images))
 
 
@@ -20,7 +20,7 @@ def _uniform(images: Tensor, low: float, high: float) -> Tensor:
 
 
 def _cropped(images: Tensor) -> Tensor:
-    """A random box of 8 to 100 % of the area, enlarged to the full size; half of the images mirrored."""
+    """Enlarge a random box of 8 to 100 % of the area to the full size and mirror half of the images."""
     area = _uniform(images, *CROP_AREA)
     stretch = _uniform(images, *map(math.log, CROP_RATIO)).exp()
     width, height = (area * stretch).sqrt().clamp(max=1), (area / stretch).sqrt().clamp(max=1)
@@ -33,7 +33,7 @@ def _cropped(images: Tensor) -> Tensor:
 
 
 def _jittered(images: Tensor) -> Tensor:
-    """Brightness, contrast and saturation each by a factor of 0.6 to 1.4, in this order."""
+    """Multiply brightness, contrast and saturation, in this order, each by a factor of 0.6 to 1.4."""
     brightness, contrast, saturation = (
         _uniform(images, 1 - JITTER, 1 + JITTER).view(-1, 1, 1, 1) for _ in range(3)
     )

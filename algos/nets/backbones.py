@@ -1,4 +1,4 @@
-"""Backbones by name, so that every algorithm can be given any of them by one hyper-parameter."""
+"""Backbones by name, so that one hyper-parameter gives any algorithm any of them."""
 
 from torch import nn
 
@@ -14,10 +14,11 @@ BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "r2d2", "resnet12", "mlp")
 def build_backbone(
     name: str, hidden: int, spec: TaskSpec, depth: int | None = None, transform: int = 0
 ) -> nn.Module:
-    """A module `(x [B, n, *input_shape], statistics) -> [B, n, features]` with attribute `features`.
+    """Build a module `(x [B, n, *input_shape], statistics) -> [B, n, features]` with an attribute `features`.
 
-    hidden: channels of each block (conv4*), of the first block (r2d2: 96 in its paper, resnet12: 64), or units of each
-    layer (mlp). depth: layers of an mlp (default two); transform: of an mlp, see there. Other networks have neither.
+    hidden: channels of each block (conv4*), channels of the first block (r2d2: 96 in its paper, resnet12: 64) or units
+    of each layer (mlp). depth, transform: for an mlp only, its number of layers (default two) and its bias
+    transformation. ValueError: the network cannot take inputs of this shape, or has neither depth nor transform.
     """
     if name == "mlp":
         if len(spec.input_shape) != 1:

@@ -9,10 +9,10 @@ from algos.nets.layers import ConvNorm, InputNorm, Statistics
 class Conv4(nn.Module):
     """Four 3x3 convolution blocks: `[B, n, C, H, W]` images in [0, 1] -> `[B, n, features]`.
 
-    `pool`: conv, batch norm, ReLU, 2x2 max-pool (Vinyals 2016, Snell 2017): 28x28 -> 64, 84x84 -> 1600 features.
-    `stride`: strided convolutions and no pooling (Finn 2017, Omniglot): 28x28 -> 2x2, averaged to 64 features.
-    `valid`: the first two blocks without padding and with pooling, the last two without pooling (Sung 2018); the
-    features keep their map, flattened: 28x28 -> 64x5x5.
+    `pool`: convolution, batch norm, ReLU, 2x2 max-pool (Vinyals 2016, Snell 2017): 28x28 -> 64, 84x84 -> 1600 features.
+    `stride`: strided convolutions without pooling (Finn 2017, Omniglot): 28x28 -> 2x2, averaged to 64 features.
+    `valid`: the first two blocks pool and have no padding, the last two do not pool (Sung 2018); the features are the
+    flattened map: 28x28 -> 64x5x5.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Networks of MetaNet: two learners with slow and fast weights, and the meta-learners that make the fast ones.
+"""Networks of MetaNet: two learners with slow and fast weights, and the meta-learners that produce the fast ones.
 
-Fast weights are kept as one vector of convolution weights and one of linear weights, for which the meta-learners have
-separate parameters (Munkhdalai & Yu 2017, released code).
+Fast weights are stored as one vector of convolution weights and one of linear weights; the meta-learners have separate
+parameters for the two (Munkhdalai & Yu 2017, released code).
 """
 
 import math
@@ -16,19 +16,19 @@ from algos.nets.layers import ConvNorm, InputNorm, Statistics, conv2d, per_task
 
 KINDS = ("conv", "linear")
 SCALE = 7.0
-"""p of the gradients' preprocessing."""
+"""p in the preprocessing of gradients."""
 CACHED = 2**12
-"""Coordinates that pass a meta-learner at once on a CPU: their activations fit the core's cache (twice as fast)."""
+"""Coordinates per call of a meta-learner on a CPU: their activations fit the cache of a core (twice as fast)."""
 TYPICAL = torch.cat([sign * torch.exp(-torch.linspace(2, 12, 100)) for sign in (1, -1)])
-"""Gradients of either sign, equally spaced in magnitude, around which the meta-learners start."""
+"""Typical gradients `[200]`: both signs, log-magnitudes equally spaced. The meta-learners are initialised on them."""
 STORED = 2**19
-"""Coordinates whose activations may be stored (about 3 kB each)."""
+"""Largest number of coordinates whose activations are stored (about 3 kB each)."""
 
 Weights = dict[str, Tensor]
 
 
 def preprocess(gradient: Tensor) -> Tensor:
-    """A gradient's magnitude on a log scale and its sign or size: `[...]` -> `[..., 2]`, both of order 1."""
+    """Log-magnitude of a gradient and its sign (if tiny, its scaled value): `[...]` -> `[..., 2]`, both of order 1."""
     magnitude = torch.log(gradient.abs().clamp_min(1e-30)) / SCALE
     return torch.stack([magnitude.clamp_min(-1), (gradient * math.exp(SCALE)).clamp(-1, 1)], dim=-1)
 
@@ -36,7 +36,10 @@ def preprocess(gradient: Tensor) -> Tensor:
 def in_chunks(
     function: Callable[[Tensor], Tensor], x: Tensor, size: int, dim: int = 0, again: bool = True
 ) -> Tensor:
-    """function(x), a piece along `dim` at a time; `again`: computed again on the way back instead of stored."""
+    """Apply a function to x in pieces of `size` along `dim`: `[..., n, ...]` -> the results, joined along `dim`.
+
+    again: recompute each piece in the backward pass instead of storing its activations.
+    """
     pieces = x.split(size, dim)
     if len(pieces) > 1 and again and torch.is_grad_enabled():
         return torch.cat([checkpoint(function, piece, use_reentrant=False) for piece in pieces], dim)
@@ -44,13 +47,13 @@ def in_chunks(
 
 
 def by_coordinate(meta_learner: nn.Module, gradients: Tensor) -> Tensor:
-    """A meta-learner on `[K, ...]` gradients -> `[K]`; beyond STORED coordinates its activations are not stored."""
+    """Apply a meta-learner to gradients `[K, ...]` -> `[K]`; beyond STORED coordinates, activations are not stored."""
     size = CACHED if gradients.device.type == "cpu" else STORED
     return in_chunks(meta_learner, gradients, size, again=len(gradients) > STORED)
 
 
 class ExampleMetaLearner(nn.Module):
-    """m: one example's gradient -> its fast weights, by a perceptron that all coordinates share: `[K]` -> `[K]`."""
+    """m: gradient of one example -> its fast weights, `[K]` -> `[K]`, by a perceptron shared by all coordinates."""
 
     def __init__(self, units: int):
         super().__init__()
@@ -63,7 +66,7 @@ class ExampleMetaLearner(nn.Module):
 
 
 class TaskMetaLearner(nn.Module):
-    """d: the gradients of T chunks of the support -> fast weights, by an LSTM over T: `[K, T]` -> `[K]`."""
+    """d: gradients of T chunks of the support set -> fast weights, `[K, T]` -> `[K]`, by an LSTM over T."""
 
     def __init__(self, units: int):
         super().__init__()
@@ -77,10 +80,10 @@ class TaskMetaLearner(nn.Module):
 
 
 def start_small(meta_learner: nn.Module, gradients: Tensor) -> None:
-    """Last layer near zero, and no common sign in the fast weights of typical gradients.
+    """Start the last layer near zero, so that fast weights of typical gradients `[K, ...]` are small and of mean zero.
 
-    Fast weights of the default scale (0.1 to 0.3, of one sign) multiply up through the layers to logits of 1e9. Small
-    ones of one negative sign let no fast unit pass its ReLU: the meta-learner then never gets a gradient (measured on
+    Fast weights of the default scale (0.1 to 0.3, all of one sign) multiply up through the layers to logits of 1e9. If
+    small ones are all negative, no fast unit passes its ReLU and the meta-learner never gets a gradient (measured on
     Omniglot for one seed in three).
     """
     nn.init.normal_(meta_learner.output.weight, std=0.01 / math.sqrt(meta_learner.output.in_features))
@@ -90,9 +93,10 @@ def start_small(meta_learner: nn.Module, gradients: Tensor) -> None:
 
 
 class AugmentedNet(nn.Module):
-    """Convolutions and two linear layers without biases; fast weights may act beside the slow ones in each layer.
+    """Convolutions and two linear layers without biases, in which fast weights may act beside the slow ones.
 
-    Inputs `[G, n, C, H, W]`; slow weights are shared, or `[G, ...]`; fast weights `[G, ...]`, one set for n inputs.
+    Inputs are `[G, n, C, H, W]`. Slow weights are shared or `[G, ...]`; fast weights are `[G, ...]`, one set for n
+    inputs.
     """
 
     def __init__(self, channels: int, size: int, hidden: int, outputs: int, blocks: int):
@@ -105,6 +109,7 @@ class AugmentedNet(nn.Module):
         )
 
     def logits(self, x: Tensor, slow: Weights, fast: Weights | None = None) -> Tensor:
+        """Logits `[G, n, outputs]` of inputs `[G, n, C, H, W]`."""
         hidden = self._features(x, slow, fast)
         hidden = F.relu(_linear(hidden, slow["linear0"])) + (
             F.relu(_linear(hidden, fast["linear0"])) if fast else 0
@@ -112,7 +117,7 @@ class AugmentedNet(nn.Module):
         return _linear(hidden, slow["linear1"]) + (_linear(hidden, fast["linear1"]) if fast else 0)
 
     def keys(self, x: Tensor, slow: Weights, fast: Weights) -> Tensor:
-        """The embedding of the first linear layer, which has no ReLU here."""
+        """Embedding `[G, n, D]` of inputs `[G, n, C, H, W]`: output of the first linear layer, here without a ReLU."""
         hidden = self._features(x, slow, fast)
         return _linear(hidden, slow["linear0"]) + _linear(hidden, fast["linear0"])
 
@@ -125,9 +130,9 @@ class AugmentedNet(nn.Module):
         return x.flatten(2)
 
     def loss_gradients(self, x: Tensor, y: Tensor, share: Tensor) -> dict[str, Tensor]:
-        """Gradient of each group's loss at the slow weights, as constants: `[G, K]` of each kind.
+        """Gradient of each group's loss with respect to the slow weights, as constants: `[G, K]` by kind.
 
-        x `[G, n, C, H, W]`, y `[G, n]`; share `[G, n]` weighs the cross-entropies in their group's loss.
+        x `[G, n, C, H, W]`, y `[G, n]`; share `[G, n]`: weights of the cross-entropies in the loss of their group.
         """
         with torch.enable_grad():
             slow = {
@@ -140,14 +145,17 @@ class AugmentedNet(nn.Module):
 
     @staticmethod
     def joined(weights: Weights) -> dict[str, Tensor]:
-        """Weights `[G, ...]` by layer -> vectors `[G, K]` by kind."""
+        """Join weights `[G, ...]` by layer into vectors `[G, K]` by kind."""
         return {
             kind: torch.cat([w.flatten(1) for name, w in weights.items() if name.startswith(kind)], dim=1)
             for kind in KINDS
         }
 
     def split(self, vectors: dict[str, Tensor]) -> Weights:
-        """The inverse of `joined`; vectors may end early, and the layers beyond are left out."""
+        """Split vectors `[G, K]` by kind into weights `[G, ...]` by layer: the inverse of `joined`.
+
+        Vectors may be shorter; layers beyond their end are left out.
+        """
         weights = {}
         for kind, vector in vectors.items():
             for name, like in self.slow.items():
@@ -162,16 +170,16 @@ def _linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def size_after(size: int, blocks: int) -> int:
-    """Edge of a map after so many 2x2 poolings that keep odd borders."""
+    """Side of a map after this many 2x2 poolings that keep odd borders."""
     for _ in range(blocks):
         size = math.ceil(size / 2)
     return size
 
 
 class SlowBlocks(nn.Module):
-    """The first blocks of both learners, where these have slow weights only: `[B, n, C, H, W]` -> `[B, n, 2, ...]`.
+    """First blocks of both learners, with slow weights only: `[B, n, C, H, W]` -> `[B, n, 2, ...]`.
 
-    Without blocks both learners see the image: `[B, n, 1, C, H, W]`.
+    Without blocks, both learners see the image: `[B, n, 1, C, H, W]`.
     """
 
     def __init__(self, channels: int, hidden: int, blocks: int, mean: tuple, std: tuple):

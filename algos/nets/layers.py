@@ -1,12 +1,13 @@
 """Layers whose every parameter may carry a leading task dimension.
 
 Activations are `[B, n, ...]`: B tasks of n images. A parameter is either shared (`[O, C, k, k]`) or one per task
-(`[B, O, C, k, k]`, put in place by `torch.func.functional_call`): the inner loop of a batch of tasks is then one set
+(`[B, O, C, k, k]`, put in place by `torch.func.functional_call`), so that the inner loop of a batch of tasks is one set
 of tensor operations.
 
-Batch norm has two forms that a test holds equal up to second derivatives: PyTorch's kernel for the images of one task,
-and, for all tasks at once, one written out from mean, variance and rsqrt. In both the caller says where statistics come
-from, and nothing is updated behind its back. (Never under vmap: there the native layers' second derivatives are wrong.)
+Batch norm has two forms, which a test compares up to second derivatives: PyTorch's kernel for the images of one task,
+and a form for all tasks at once, written out from mean, variance and rsqrt. In both, the caller chooses the source of
+the statistics, and nothing is updated implicitly. (Do not use vmap: the native layers' second derivatives are wrong
+there.)
 """
 
 import math
@@ -17,11 +18,11 @@ from torch import Tensor, nn
 
 
 class Statistics:
-    """Where batch norm takes mean and variance from, and what it used.
+    """Source of the mean and variance of batch norm, and a record of those used.
 
-    `Statistics.batch()`: those of the input itself, per task (transductive when the input holds several queries).
-    `Statistics.running()`: the averages kept over meta-training. `Statistics.of(other)`: those another pass used,
-    for example the support set's.
+    `Statistics.batch()`: those of the input, per task (transductive if the input holds several queries).
+    `Statistics.running()`: the averages kept over meta-training. `Statistics.of(other)`: those that another pass used,
+    for example that of the support set.
     """
 
     def __init__(self, mode: str, given: dict | None = None):
@@ -40,20 +41,20 @@ class Statistics:
         return cls("given", other.used)
 
     def remember(self) -> None:
-        """Blend what this pass used into the running averages of each layer."""
+        """Update the running averages of each layer with the statistics of this pass."""
         with torch.no_grad():
             for layer, (mean, variance, count) in self.used.items():
                 layer.update_running(mean, variance, count)
 
 
 def conv2d(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tensor:
-    """`[B, n, C, H, W]` by shared `[O, C, k, k]` or per-task `[B, O, C, k, k]` filters -> `[B, n, O, H', W']`."""
+    """Convolve `[B, n, C, H, W]` with shared `[O, C, k, k]` or per-task `[B, O, C, k, k]` filters -> `[B, n, O, H', W']`."""
     if weight.ndim == 4:
         return F.conv2d(x.flatten(0, 1), weight, stride=stride, padding=padding).unflatten(0, x.shape[:2])
     tasks, images = x.shape[:2]
     if x.device.type == "cpu" and images > 10:
-        # A grouped convolution has to interleave the tasks' channels; on the CPU that copy pays for tasks of a few
-        # images, and not for many of them (benchmarks/, case convolutions).
+        # A grouped convolution must interleave the channels of the tasks; on a CPU that copy pays off for tasks of a few
+        # images, but not of many (benchmarks/, case convolutions).
         return torch.stack(
             [F.conv2d(a, w, stride=stride, padding=padding) for a, w in zip(x, weight, strict=True)]
         )
@@ -63,12 +64,12 @@ def conv2d(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tens
 
 
 def per_task(parameter: Tensor, shared_ndim: int) -> Tensor:
-    """Give a shared parameter a task dimension of size one, so that both forms broadcast alike."""
+    """Give a shared parameter a task dimension of size 1, so that both forms broadcast alike: `[...]` -> `[1 or B, ...]`."""
     return parameter if parameter.ndim > shared_ndim else parameter.unsqueeze(0)
 
 
 class InputNorm(nn.Module):
-    """Per-channel (x - mean) / std of images in [0, 1], `[B, n, C, H, W]`; constants of the data set, not weights."""
+    """Per-channel (x - mean) / std of images `[B, n, C, H, W]` in [0, 1]; mean and std are constants of the data set."""
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
@@ -95,9 +96,9 @@ class Linear(nn.Module):
 class ConvNorm(nn.Module):
     """Convolution, batch norm, optional max-pooling, optional (leaky) ReLU: `[B, n, C, H, W]` -> `[B, n, O, H', W']`.
 
-    No bias before batch norm (it has no effect and an exactly zero gradient). The sign of gamma is folded into the
-    filters, so that pooling may come before the affine map and the ReLU, which then touch a quarter of the numbers:
-    max(g * a) = g * max(a) for g > 0, and both maps are monotone.
+    There is no bias before batch norm (it would have no effect and an exactly zero gradient). The sign of gamma is
+    folded into the filters, so that pooling can come before the affine map and the ReLU, which then process a quarter
+    of the numbers: max(g * a) = g * max(a) for g > 0, and both maps are monotone.
     """
 
     def __init__(
@@ -133,8 +134,8 @@ class ConvNorm(nn.Module):
         return self._together(x, statistics)
 
     def _by_task(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """A task at a time by PyTorch's own kernels: on a CPU, where the maps of one task stay in the cache, twice as
-        fast as all tasks at once (benchmarks/, case convolutions).
+        """Process one task at a time by PyTorch's own kernels. On a CPU, where the maps of one task stay in the cache,
+        this is twice as fast as all tasks at once (benchmarks/, case convolutions).
         """
         given = [None] * len(x)
         if statistics.mode != "batch":
@@ -149,7 +150,7 @@ class ConvNorm(nn.Module):
         return torch.stack(y)
 
     def _filters(self, x: Tensor) -> Tensor:
-        """The filters as `_native` wants them for inputs like x, those of all tasks at once."""
+        """Filters of all tasks in the type and memory format that `_native` needs for inputs like x."""
         weight = self.weight.to(self._dtype(x))
         if weight.ndim == 4:
             return _channels_last(weight)
@@ -158,7 +159,7 @@ class ConvNorm(nn.Module):
     def _native(
         self, x: Tensor, weight: Tensor, gamma: Tensor, beta: Tensor, given: tuple[Tensor, Tensor] | None
     ) -> tuple:
-        """Images `[n, C, H, W]` of one task; also the mean and variance used, and of how many numbers they are."""
+        """Process images `[n, C, H, W]` of one task; also return the mean and variance used and the count of values behind them."""
         kind = x.dtype
         x = _channels_last(x.to(weight.dtype))
         y = F.conv2d(x, weight, stride=self.stride, padding=self.padding)
@@ -194,13 +195,13 @@ class ConvNorm(nn.Module):
         return self.training_dtype if self.training and self.training_dtype else x.dtype
 
     def _known(self, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        """Mean and variance `[B or 1, O]` that do not come from the input."""
+        """Mean and variance `[B or 1, O]` where they do not come from the input."""
         if statistics.mode == "running":
             return self.running_mean.unsqueeze(0), self.running_variance.unsqueeze(0)
         return statistics.given[self][:2]
 
     def _moments(self, y: Tensor, sign: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        """Mean and variance `[B or 1, O]` of the convolution before the sign was folded in."""
+        """Mean and variance `[B or 1, O]` of the convolution before the sign is folded in."""
         if statistics.mode != "batch":
             return self._known(statistics)
         mean = y.mean((1, 3, 4))
@@ -210,6 +211,7 @@ class ConvNorm(nn.Module):
         return mean, variance
 
     def update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running averages towards mean and (biased) variance `[B, O]` of `count` values each."""
         unbiased = variance * count / max(count - 1, 1)
         self.running_mean.lerp_(mean.mean(0), self.momentum)
         self.running_variance.lerp_(unbiased.mean(0), self.momentum)
@@ -218,8 +220,8 @@ class ConvNorm(nn.Module):
 def train_in(network: nn.Module, dtype: torch.dtype) -> None:
     """Let the convolutions of a network compute in this type in training mode.
 
-    bfloat16 halves the memory that their maps take and move; weights, statistics, what comes after the convolutions, and
-    all of evaluation stay as they are.
+    bfloat16 halves the memory and the traffic of their maps. Weights, statistics, everything after the convolutions and
+    all of evaluation keep their type.
     """
     for layer in network.modules():
         if isinstance(layer, ConvNorm):
@@ -227,7 +229,7 @@ def train_in(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """The same numbers with the channels innermost. One channel is innermost already; the strides have to say so."""
+    """Reorder memory so that channels are innermost. A single channel already is; only its strides must say so."""
     if x.shape[1] > 1:
         return x.contiguous(memory_format=torch.channels_last)
     x = x.contiguous()

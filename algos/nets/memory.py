@@ -1,8 +1,8 @@
 """External memories (Graves et al. 2014, Santoro et al. 2016): controller, content addressing, few-shot episodes.
 
 A cell is a module with `project(tokens [B, T, inputs])`, `initial(batch) -> state` and `step(projected [B, ...], state)
--> state`. A state is a named tuple of tensors with leading B, among them `output [B, outputs]`: what the controller
-holds and what it has read. Nothing is changed in place.
+-> state`. A state is a named tuple of tensors with leading B, among them `output [B, outputs]`: the hidden state of the
+controller and what it has read. Nothing is changed in place.
 """
 
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ TIMINGS = ("current", "flush", "delayed")
 
 
 def cosine(keys: Tensor, memory: Tensor, eps: float = 1e-6) -> Tensor:
-    """Cosine similarity of keys `[B, R, W]` and slots `[B, P, W]` -> `[B, R, P]`; an empty slot is similar to none."""
+    """Cosine similarity of keys `[B, R, W]` and slots `[B, P, W]` -> `[B, R, P]`; that of an empty slot is 0."""
     lengths = keys.square().sum(-1).unsqueeze(2) * memory.square().sum(-1).unsqueeze(1)
     return keys @ memory.transpose(1, 2) * torch.rsqrt(lengths + eps)
 
 
 class Controller(nn.Module):
-    """An LSTM cell that sees the input and what was read last.
+    """LSTM cell that sees the input and what was read last.
 
-    The input's share of the gates does not depend on the state: `project` computes it for a whole sequence at once.
+    The input share of the gates does not depend on the state: `project` computes it for a whole sequence at once.
     """
 
     def __init__(self, inputs: int, reads: int, width: int):
@@ -40,8 +40,11 @@ class Controller(nn.Module):
         nn.init.ones_(self.inputs.bias.data[:width])  # a forget gate that starts open
 
     def forward(self, projected: Tensor, output: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """Gates' input share `[B, 4 width]`, last output (hidden state and reads) `[B, width + reads]`, cell state
-        `[B, width]` -> new hidden and cell state."""
+        """Return the new hidden and cell state `[B, width]`.
+
+        projected `[B, 4 * width]`: input share of the gates; output `[B, width + reads]`: last hidden state and reads;
+        cell `[B, width]`: last cell state.
+        """
         gates = projected + self.recurrent(output)
         open_gates, candidate = gates.split([3 * cell.shape[-1], cell.shape[-1]], dim=-1)
         forget, write, emit = open_gates.sigmoid().chunk(3, dim=-1)
@@ -50,17 +53,17 @@ class Controller(nn.Module):
 
 
 def copies(state: Any, count: int) -> Any:
-    """`count` copies of each task's state, next to each other: leading B -> B * count."""
+    """Repeat the state of each task `count` times, copies side by side: leading B -> B * count."""
     return type(state)(*(part.repeat_interleave(count, dim=0) for part in state))
 
 
 class MemoryLearner(EmbeddingLearner):
-    """A memory cell in N-way K-shot episodes: it reads the support, and each query meets its own copy of the state.
+    """Memory cell in N-way K-shot episodes: it reads the support set, and each query gets its own copy of the state.
 
-    label_timing: `delayed`, as published: a token carries the label of the token before it, so the last label comes
-    with the query. `flush`: delayed, and an empty token brings the last label before the queries, which have none.
-    `current`: a token carries its own label, a query none. One-hot labels have the norm of a feature vector: at norm 1
-    they drown among the features.
+    label_timing `delayed`, as published: a token carries the label of the previous token, so the last label comes with
+    the query. `flush`: delayed, but an extra empty token carries the last label, and queries carry none. `current`: a
+    token carries its own label, and queries carry none. One-hot labels have the norm of a feature vector; at norm 1
+    they would be lost among the features.
     """
 
     family = "model-based"
@@ -85,11 +88,11 @@ class MemoryLearner(EmbeddingLearner):
 
     @staticmethod
     def make_cell(params: Params, inputs: int) -> nn.Module:
-        """The memory of this algorithm, for tokens of `inputs` numbers."""
+        """Build the memory of this algorithm for tokens of `inputs` numbers."""
         raise NotImplementedError
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> tuple[Any, Tensor]:
-        """State after the support set, and the label that a query's token carries `[B, way]`."""
+        """Return the state after the support set and the label that a query token carries, `[B, way]`."""
         self.require_own_way(way, "reads labels of")
         labels = F.one_hot(support_y, way).to(features) * features.shape[-1] ** 0.5
         tokens, carried = self._tokens(self.feature_norm(features), labels)

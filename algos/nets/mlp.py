@@ -1,4 +1,4 @@
-"""A plain multi-layer perceptron whose weights may differ per task (regression tasks)."""
+"""Plain multi-layer perceptron with weights that may differ by task (regression tasks)."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from algos.nets.layers import Linear, Statistics, per_task
 class MLP(nn.Module):
     """`[B, n, d]` -> `[B, n, features]` through ReLU layers (Finn et al. 2017, sinusoids: 40, 40).
 
-    transform: learned numbers that stand beside every input. They add a product, their weights times them, to the bias
-    of the first layer: a gradient step then moves that bias by more than its own gradient (Finn et al. 2017b).
+    transform: count of learned numbers appended to every input. Multiplied by their weights, they add to the bias of
+    the first layer, so that a gradient step moves that bias by more than its own gradient (Finn et al. 2017b).
     """
 
     def __init__(self, inputs: int, hidden: tuple[int, ...] = (40, 40), transform: int = 0):

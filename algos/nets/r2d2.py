@@ -8,9 +8,10 @@ from algos.nets.layers import ConvNorm, InputNorm, Statistics
 
 
 class R2D2Net(nn.Module):
-    """Blocks of hidden, 2, 4 and 16/3 times hidden channels (96, 192, 384, 512), LeakyReLU 0.1, dropout after two.
+    """Four blocks of 1, 2, 4 and 16/3 times hidden channels (96, 192, 384, 512), LeakyReLU 0.1, dropout in the last two.
 
-    `[B, n, C, H, W]` -> `[B, n, features]`: the last two blocks' maps, joined and flattened. 28x28 -> 3584 features.
+    `[B, n, C, H, W]` -> `[B, n, features]`: the maps of the last two blocks, joined and flattened. 28x28 -> 3584
+    features.
     """
 
     def __init__(

@@ -9,10 +9,10 @@ SET_ENCODERS = ("lstm", "bilstm", "attention", "tconv", "mean", "class_mean")
 
 
 def build_set_encoder(name: str, features: int, labels: int, width: int, length: int) -> nn.Module:
-    """A module `[B, S, features + labels] -> [B, width]`; the last `labels` numbers of a token are its label.
+    """Build a module `[B, S, features + labels] -> [B, width]`; the last `labels` numbers of a token are its label.
 
-    lstm, bilstm and tconv are sensitive to the order of the examples; attention, mean and class_mean are not.
-    length: support examples per task, as many as tconv must see.
+    lstm, bilstm and tconv depend on the order of the examples; attention, mean and class_mean do not.
+    length: support examples per task, which tconv must all see.
     """
     inputs = features + labels
     if name == "attention":
@@ -27,7 +27,7 @@ def build_set_encoder(name: str, features: int, labels: int, width: int, length:
 
 
 class Recurrent(nn.Module):
-    """Last hidden state of an LSTM; both directions' last states for a bidirectional one (half the width each)."""
+    """Last hidden state of an LSTM; if bidirectional, those of both directions (half the width each)."""
 
     def __init__(self, inputs: int, width: int, bidirectional: bool):
         super().__init__()
@@ -35,9 +35,7 @@ class Recurrent(nn.Module):
             inputs, width // (1 + bidirectional), batch_first=True, bidirectional=bidirectional
         )
         for name, bias in self.rnn.named_parameters():
-            if name.startswith(
-                "bias_ih"
-            ):  # a forget gate that starts open carries the first example to the end
+            if name.startswith("bias_ih"):  # an open forget gate carries the first example to the end
                 nn.init.ones_(bias.data.chunk(4)[1])
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -96,7 +94,7 @@ class Mean(nn.Module):
 
 
 class ClassMean(nn.Module):
-    """Means of an MLP within each class, joined in label order (conditional neural processes for classification)."""
+    """Means of an MLP over each class, joined in label order (conditional neural processes for classification)."""
 
     def __init__(self, features: int, labels: int, width: int):
         super().__init__()

@@ -7,14 +7,14 @@ from algos.nets.layers import ConvNorm, InputNorm, Statistics
 
 SLOPE = 0.1
 DROP = 0.1
-"""The figure's "dropout 0.9" is taken as the share that is kept: with 0.9 dropped the ports do not learn."""
+"""Share that is dropped. The paper's "dropout 0.9" is read as the share that is kept: with 0.9 dropped, nothing is learned."""
 
 
 class SnailResNet(nn.Module):
-    """Four blocks of 1, 1.5, 2 and 4 times hidden channels (64, 96, 128, 256), a 1x1 convolution, a mean over the map.
+    """Four blocks of 1, 1.5, 2 and 4 times hidden channels (64, 96, 128, 256), a 1x1 convolution and a mean over the map.
 
-    `[B, n, C, H, W]` -> `[B, n, 32 * hidden]`: 2048 features. The last 1x1 convolution (to 384) acts on one position,
-    so it is the linear embedding of the learner.
+    `[B, n, C, H, W]` -> `[B, n, 32 * hidden]`: 2048 features. The paper's last 1x1 convolution (to 384) acts on one
+    position, so it is the linear embedding of the learner.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], hidden: int = 64, mean=(0.0,), std=(1.0,)):
@@ -34,7 +34,7 @@ class SnailResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Three convolutions (batch norm, LeakyReLU), a 1x1 shortcut added, 2x2 max-pool that keeps odd borders."""
+    """Three convolutions (batch norm, LeakyReLU) plus a 1x1 shortcut, then a 2x2 max-pool that keeps odd borders."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()

@@ -16,17 +16,17 @@ def crammer_singer(kernel: Tensor, one_hot: Tensor, cost: float, iterations: int
 
     A minimises <A, (K + I) A> / 2 - <Y, A> subject to A <= cost * Y and rows that sum to zero. kernel: K = XX' of the
     support features, `[B, n, n]`; one_hot: Y `[B, n, N]`. The gradient with respect to the kernel is implicit.
-    Solved in float64 whatever the kernel's type, because the last systems are ill-conditioned.
+    Everything is solved in float64, whatever the type of the kernel, because the last systems are ill-conditioned.
     """
     targets = one_hot.transpose(1, 2).double()
     return _CrammerSinger.apply(kernel.double(), targets, cost, iterations).transpose(1, 2).to(kernel.dtype)
 
 
 class _Newton:
-    """The reduced system of one iteration: (K + I + diag d_c) a_c + v = r_c for each class c, and sum_c a_c = -e.
+    """Reduced system of one iteration: (K + I + diag d_c) a_c + v = r_c for each class c, and sum_c a_c = -e.
 
-    The Hessian is the same block K + I for each class, so N factorisations of n x n serve; the Kronecker product
-    with its nN rows is never built. `solve` returns a `[B, N, n]` and v `[B, 1, n]`.
+    The Hessian has the same block K + I for each class, so N factorisations of n x n suffice; the Kronecker product
+    with its nN rows is never built.
     """
 
     def __init__(self, hessian: Tensor, barrier: Tensor):
@@ -36,6 +36,7 @@ class _Newton:
         self.schur = torch.linalg.cholesky(self.inverses.sum(1))
 
     def solve(self, right: Tensor, excess: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """Return a `[B, N, n]` and v `[B, 1, n]` for r = right `[B, N, n]` and e = excess `[B, 1, n]`."""
         free = self._apply(right)
         rows = free.sum(1, keepdim=True) + excess
         shared = torch.cholesky_solve(rows.transpose(1, 2), self.schur).transpose(1, 2)
@@ -56,7 +57,7 @@ class _CrammerSinger(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, signal: Tensor) -> tuple[Tensor, None, None, None]:
-        """The optimality conditions, differentiated, are one more system like those of the iterations."""
+        """Solve the differentiated optimality conditions: one more system like those of the iterations."""
         hessian, dual, barrier = ctx.saved_tensors
         adjoint, _ = _Newton(hessian, barrier).solve(-signal)
         outer = adjoint.transpose(1, 2) @ dual
@@ -68,7 +69,8 @@ def interior_point(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mehrotra's predictor-corrector method for min <a, Ha> / 2 - <linear, a>, a <= bound, sum over classes = 0.
 
-    hessian `[B, n, n]`; linear, bound `[B, N, n]`. Returns a, and the slacks and multipliers of the bound.
+    hessian `[B, n, n]`; linear, bound `[B, N, n]`. Returns a and the slacks and multipliers of the bound, `[B, N, n]`
+    each.
     """
     a, slack, multiplier = torch.zeros_like(linear), torch.ones_like(linear), torch.ones_like(linear)
     shared = torch.zeros_like(linear[:, :1])
@@ -98,13 +100,13 @@ def interior_point(
 def _direction(
     newton: _Newton, centring: Tensor, right: Tensor, excess: Tensor, bound_residual: Tensor, barrier: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Steps of a, of the rows' multipliers, of the slacks and of their multipliers."""
+    """Steps of a, of the multipliers of the rows, of the slacks and of their multipliers."""
     step, shared_step = newton.solve(centring - right, excess)
     slack_step = -bound_residual - step
     return step, shared_step, slack_step, -centring - barrier * slack_step
 
 
 def _length(share: float, slack: Tensor, slack_step: Tensor, multiplier: Tensor, step: Tensor) -> Tensor:
-    """`share` of the way to where a slack or a multiplier becomes zero, at most 1: one length `[B, 1, 1]` a task."""
+    """Step length of each task, `[B, 1, 1]`: `share` of the way to the first zero slack or multiplier, at most 1."""
     ratios = torch.cat([-slack_step / slack, -step / multiplier], dim=1)
     return share / ratios.amax((1, 2), keepdim=True).clamp(min=share)

@@ -1,8 +1,8 @@
 """Causal temporal convolutions and causal attention (Mishra et al. 2018, section 3).
 
-Each block maps a sequence `[B, T, C]` to `[B, T, C']`, and its method `last` gives the output at one more position for
-Q alternative tokens there: `[B, Q, C]` and the block's input at the earlier positions `[B, T, C]` -> `[B, Q, C']`. No
-position sees a later one, so the earlier outputs are the same for every alternative and are computed once.
+Each block maps a sequence `[B, T, C]` to `[B, T, C']`. Its method `last` gives the output at one more position for Q
+alternative tokens: `[B, Q, C]` and the block's input at the earlier positions `[B, T, C]` -> `[B, Q, C']`. No position
+sees a later one, so the earlier outputs are the same for all alternatives and are computed once.
 """
 
 import math
@@ -27,7 +27,7 @@ class DenseBlock(nn.Module):
     def last(self, x: Tensor, past: Tensor) -> Tensor:
         earlier, now = self.gates.weight.unbind(-1)
         y = F.linear(x, now, self.gates.bias)
-        if self.dilation <= past.shape[1]:  # before the first position there are zeros
+        if self.dilation <= past.shape[1]:  # positions before the first are zero
             y = y + F.linear(past[:, -self.dilation], earlier).unsqueeze(1)
         return self._join(x, y)
 
@@ -38,7 +38,7 @@ class DenseBlock(nn.Module):
 
 
 class CausalAttention(nn.Module):
-    """One head of attention to this and earlier positions, concatenated to its input: C -> C + values."""
+    """One head of attention to this and earlier positions, concatenated to its input: `[B, T, C]` -> `[B, T, C + values]`."""
 
     def __init__(self, inputs: int, keys: int, values: int):
         super().__init__()
@@ -49,7 +49,7 @@ class CausalAttention(nn.Module):
         return torch.cat([x, self.weights(x) @ self.value(x)], dim=-1)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Softmax over the keys of the past: `[B, T, C]` -> `[B, T (queries), T (keys)]`."""
+        """Softmax over the keys up to each query: `[B, T, C]` -> `[B, T (queries), T (keys)]`."""
         logits = self._scaled_query(x) @ self.key(x).transpose(1, 2)
         future = torch.ones_like(logits[0], dtype=torch.bool).triu(1)
         return logits.masked_fill(future, -torch.inf).softmax(-1)
@@ -66,9 +66,9 @@ class CausalAttention(nn.Module):
 
 
 class TCBlock(nn.Module):
-    """Dense blocks of dilation 1, 2, 4, ... until the last position sees all `length` of them.
+    """Dense blocks of dilation 1, 2, 4, ... until the last position sees all `length` positions.
 
-    start: the first dilation. From 2 on, as two ports have it, a position sees only every second earlier one.
+    start: first dilation. With 2, as in two ports, a position sees only every second earlier one.
     """
 
     def __init__(self, inputs: int, length: int, filters: int, start: int = 1):

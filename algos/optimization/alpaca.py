@@ -1,18 +1,20 @@
 """ALPaCA: Bayesian linear regression on learned features.
 
-A network gives features, a Gaussian prior over the last linear layer is learned with it, and adaptation is the exact
-posterior; trained by the predictive likelihood of the queries given contexts of random size.
+A network computes features; a Gaussian prior over the last linear layer is learned with it, and adaptation computes the
+exact posterior. Training maximises the predictive likelihood of the queries given contexts of random size.
 
 Harrison, Sharma, Pavone: Meta-Learning Priors for Efficient Online Bayesian Regression. WAFR 2018.
 
 Deviations from the paper and its released code:
-1. The hidden layers of the sinusoid network are ReLU; only the features pass a tanh. Queries are as many as declared.
-2. Classification, which the paper lacks, is regression on centred one-hot labels. Classes are exchangeable: prior mean
-   zero, one precision for all. `class_loss: softmax` takes the cross-entropy of the predictive mean in units of its
-   standard deviation, times a learned scale; `gaussian` is the paper's likelihood. The context is the whole support.
-3. The paper knows the noise of its sinusoids (split `noisy` here). The plain ones have none: `learn_noise` lets the
-   likelihood say how far off the features leave the mean. It falls more slowly than the error: intervals stay too wide.
-4. On images a learned linear map brings the features to `width` dimensions, the size of the posterior.
+1. The hidden layers of the sinusoid network use ReLU; only the features pass a tanh. The number of queries is the
+   declared one.
+2. Classification, which the paper lacks, is regression on centred one-hot labels. Classes are exchangeable: the prior
+   mean is zero and all share one precision. `class_loss: softmax` is the cross-entropy of the predictive mean in units
+   of its standard deviation, times a learned scale; `gaussian` is the paper's likelihood. The context is the whole
+   support set.
+3. The paper knows the noise of its sinusoids (split `noisy` here). The plain split has none: with `learn_noise` the
+   likelihood learns the remaining error of the mean. It falls more slowly than the error, so intervals stay too wide.
+4. On images, a learned linear map reduces the features to `width` dimensions, the size of the posterior.
 """
 
 import math
@@ -34,9 +36,10 @@ Posterior = tuple[Tensor, Tensor]
 
 
 def posterior(features: Tensor, target: Tensor, prior_mean: Tensor, prior_precision: Tensor) -> Posterior:
-    """Features `[B, S, D]`, targets `[B, S, K]`, prior `[D, K]` and `[D, D]` -> the exact posterior.
+    """Exact posterior of features `[B, S, D]` and targets `[B, S, K]` under a prior of mean `[D, K]` and precision `[D, D]`.
 
-    precision = Phi'Phi + L0, mean = precision^-1 (Phi'Y + L0 K0), in units of the noise. No example: the prior.
+    precision = Phi'Phi + L0, mean = precision^-1 (Phi'Y + L0 K0), in units of the noise. Without examples it is the
+    prior.
     """
     across = features.transpose(1, 2)
     factor = torch.linalg.cholesky(across @ features + prior_precision)
@@ -44,14 +47,17 @@ def posterior(features: Tensor, target: Tensor, prior_mean: Tensor, prior_precis
 
 
 def predictive(phi: Posterior, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean `[B, Q, K]`, and variance `[B, Q, 1]` in units of the noise: 1 + phi' precision^-1 phi."""
+    """Predictive mean `[B, Q, K]` and variance `[B, Q, 1]` of features `[B, Q, D]`, the latter in units of the noise.
+
+    The variance is 1 + phi' precision^-1 phi.
+    """
     mean, factor = phi
     whitened = torch.linalg.solve_triangular(factor, features.transpose(1, 2), upper=False)
     return features @ mean, 1 + whitened.square().sum(1).unsqueeze(-1)
 
 
 def gaussian_nll(mean: Tensor, variance: Tensor, target: Tensor) -> Tensor:
-    """Mean negative log-density of targets `[B, Q, K]`, a query's K outputs together, under N(mean, variance * I)."""
+    """Mean negative log-density of targets `[B, Q, K]` under N(mean, variance * I), jointly over the K outputs of a query."""
     per_output = torch.log(2 * math.pi * variance) + (target - mean).square() / variance
     return per_output.sum(-1).mean() / 2
 
@@ -108,13 +114,13 @@ class ALPaCA(EmbeddingLearner):
 
     @property
     def noise(self) -> Tensor:
-        """Variance of the observations around the function."""
+        """Variance of the observations around the function, `[]`."""
         return self.log_noise.exp()
 
     def prior(self, outputs: int) -> tuple[Tensor, Tensor]:
         """Mean `[D, K]` and precision `[D, D]` (in units of the noise) of the last layer.
 
-        The prior itself does not move when the noise is learned: its precision grows in these units, or shrinks.
+        The prior itself does not change when the noise is learned; only its precision in these units grows or shrinks.
         """
         root = self.prior_root * (self.noise / self.params.noise).sqrt()
         mean = self.prior_mean if self.regression else root.new_zeros(len(root), outputs)
@@ -143,9 +149,7 @@ class ALPaCA(EmbeddingLearner):
         shot = episodes.support_x.shape[1]
         support, query = features[:, :shot], features[:, shot:]
         target = self._targets(episodes.support_y, episodes.way, features)
-        if (
-            self.regression
-        ):  # each task sees 0 to all of its examples: a row of zeros tells the posterior nothing
+        if self.regression:  # each task sees 0 to all of its examples; a row of zeros carries no information
             seen = self._context(support)
             support, target = support * seen, target * seen
         phi = posterior(support, target, *self.prior(target.shape[-1]))
@@ -156,7 +160,7 @@ class ALPaCA(EmbeddingLearner):
 
     @staticmethod
     def _context(support: Tensor) -> Tensor:
-        """`[B, S, 1]`: one for the first n examples, n uniform in 0..S for each task."""
+        """Draw a mask `[B, S, 1]`: 1 for the first n examples, with n uniform in 0..S for each task."""
         tasks, shot = support.shape[:2]
         size = torch.randint(shot + 1, (tasks, 1, 1), device=support.device)
         return (torch.arange(shot, device=support.device).view(1, -1, 1) < size).to(support.dtype)

@@ -1,17 +1,18 @@
 """Almost No Inner Loop.
 
-MAML whose inner loop adapts the linear head only: the features are computed once, and the inner gradient of the head
+MAML with an inner loop that adapts the linear head only: features are computed once, and the inner gradient of the head
 has a closed form.
 
 Raghu, Raghu, Bengio, Vinyals: Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML.
 ICLR 2020.
 
 Deviations from the paper:
-1. Support and queries share one pass through the body and its batch statistics in training (per task at test, in
+1. In training, support and queries share one pass through the body and its batch statistics (at test per task, in
    transductive mode); the paper, like MAML, normalises each set by its own. Inductive mode uses running statistics.
 2. `head_init: shared` starts every class from one learned vector (Ye & Chao 2022); the paper's head is `free`.
-3. `test_head: nil` is the paper's NIL: no head at test, but the support labels weighted by the softmax of the cosine.
-4. Rates and steps on Omniglot are recalled from the paper's appendix; official code was not found.
+3. `test_head: nil` is the paper's NIL: at test there is no head; support labels are weighted by a softmax of the
+   cosine.
+4. Rates and steps on Omniglot follow the paper's appendix from memory; no official code was found.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from algos.nets.layers import Linear
 
 
 def head_gradient(inputs: Tensor, weight: Tensor, target: Tensor, regression: bool) -> Tensor:
-    """Gradient `[B, D, K]` of each task's mean loss of the linear map `weight` `[B, D, K]`.
+    """Gradient `[B, D, K]` of each task's mean loss with respect to the linear map `weight` `[B, D, K]`.
 
     inputs `[B, S, D]`; target `[B, S, K]`, one-hot for cross-entropy, real for the squared error.
     """
@@ -75,7 +76,7 @@ class ANIL(EmbeddingLearner):
         return self.params.test_head == "nil" and not self.training
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor | tuple[Tensor, Tensor]:
-        """Head `[B, D + 1, way]` after gradient descent on the support; NIL: unit features and one-hot labels."""
+        """Return the head `[B, D + 1, way]` after gradient descent on the support; for NIL, unit features and one-hot labels."""
         target = support_y if self.regression else F.one_hot(support_y, way).to(features.dtype)
         if self.nil:
             return F.normalize(features, dim=-1), target

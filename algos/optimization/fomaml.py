@@ -1,11 +1,11 @@
 """First-order MAML.
 
-MAML with the inner gradients treated as constants: the meta-gradient is the query gradient at the adapted weights.
+MAML with inner gradients treated as constants: the meta-gradient is the query gradient at the adapted weights.
 
 Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017 (section 5.2);
 Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. 2018 (Omniglot numbers).
 
-Deviations: those of `maml`; the two share all code but one flag.
+Deviations: those of `maml`; the code differs in one flag only.
 """
 
 from algos.optimization.maml import MAML

@@ -1,22 +1,24 @@
 """Model-Agnostic Meta-Learning.
 
-Learn an initialisation from which a few gradient steps on the support set give a low loss on the queries, by
+MAML learns an initialisation from which a few gradient steps on the support set give a low loss on the queries, by
 differentiating through those steps.
 
 Finn, Abbeel, Levine: Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks. ICML 2017 (Algorithm 2).
 
 Deviations from the paper and its released code:
-1. The inner loss is the mean cross-entropy over the support set; the released code's sum over classes is
-   `inner_reduction: sum`, N times larger. The miniImageNet preset has it, the Omniglot presets do not (their step of 0.4
-   would be 2.0 in ours at 5-way).
+1. The inner loss is the mean cross-entropy over the support set; the released code's sum over classes, N times larger,
+   is `inner_reduction: sum`. The miniImageNet preset uses it; the Omniglot presets do not (their step of 0.4 would be
+   2.0 in ours at 5-way).
 2. Batch norm has a learned scale besides the shift. Neither is adapted in the inner loop, as in the released code.
-3. Outside the presets, 5 queries per class in training (the code uses as many as shots on Omniglot, 15 on miniImageNet).
-4. Inductive mode, which the paper lacks: queries are normalised by the statistics of the adapted support pass.
-5. The paper's head is `free`, one start per class. `head_init: shared` starts every class from one learned vector (Ye &
-   Chao 2022), `zero` from zero (Kao, Chiu & Chen 2022; the body moves from the second step on): no class has a place
-   of its own, so tasks of any way can be done. Tests may take any number of steps: set `test_steps` of the learner.
-6. `bias_transform`, of Finn et al.: One-Shot Visual Imitation Learning via Meta-Learning, CoRL 2017, and of Finn & Levine
-   2018: beside the inputs, and from zero, as its released code has it. Rates and batch sizes for polynomials are ours.
+3. Outside the presets, training tasks have 5 queries per class (the code: as many as shots on Omniglot, 15 on
+   miniImageNet).
+4. Inductive mode, which the paper lacks, normalises queries by the statistics of the adapted support pass.
+5. The paper's head is `free`: each class has its own start. `head_init: shared` starts every class from one learned
+   vector (Ye & Chao 2022), `zero` from zero (Kao, Chiu & Chen 2022; the body moves from the second step on). Both treat
+   all classes alike and so handle tasks of any way. Tests may take any number of steps (`test_steps`).
+6. `bias_transform` follows Finn et al., One-Shot Visual Imitation Learning via Meta-Learning, CoRL 2017, and Finn &
+   Levine 2018: numbers appended to the inputs, starting at zero, as in the released code. Rates and batch sizes for
+   polynomials are ours.
 """
 
 from collections.abc import Callable, Iterable
@@ -49,13 +51,17 @@ class Network(nn.Module):
 
 
 def descend(weights: Weights, gradients: Iterable[Tensor], rates: Iterable[float | Tensor]) -> Weights:
+    """Return weights - rate * gradient, tensor by tensor: weights and gradients `[B, ...]`, one rate per tensor."""
     return {name: w - rate * g for (name, w), g, rate in zip(weights.items(), gradients, rates, strict=True)}
 
 
 def predicted(
     network: Callable[[Tensor, Statistics], Tensor], support_x: Tensor, query_x: Tensor, by_queries: bool
 ) -> Tensor:
-    """Predictions of an adapted network; queries are normalised by their own statistics or by those of the support."""
+    """Predictions `[B, Q, outputs]` of an adapted network for query_x `[B, Q, *x]`.
+
+    Queries are normalised by their own batch statistics (`by_queries`) or by those of the support pass `[B, S, *x]`.
+    """
     statistics = Statistics.batch()
     if not by_queries:
         network(support_x, statistics)
@@ -127,14 +133,14 @@ class MAML(MetaLearner):
         return self.params.inner_steps if self.training else self.test_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
-        """Weights after gradient descent on the support loss (each with a leading B), and the support inputs."""
+        """Return the weights after gradient descent on the support loss (each with a leading B) and the support inputs."""
         weights = self._start(len(support_x), way)
         for step in range(self.steps):
             weights = self._step(weights, support_x, support_y, step)
         return weights, support_x
 
     def _start(self, tasks: int, way: int) -> Weights:
-        """theta, expanded to the tasks: a view of the weights that the inner loop adapts."""
+        """Expand theta to the tasks: views `[B, ...]` of the weights that the inner loop adapts."""
         if self.params.head_init == "free":
             self.require_own_way(way, "has a head for", "; head_init 'shared' or 'zero' can")
         weights = {name: w for name, w in self.net.named_parameters() if not name.endswith(NOT_ADAPTED)}
@@ -154,14 +160,14 @@ class MAML(MetaLearner):
         return descend(weights, gradients, self._rates(step, len(weights)))
 
     def _differentiable(self, weights: Weights) -> Weights:
-        """At test each step starts a graph of its own; in training only a head of zeros, which is not learned, does."""
+        """Cut the graph before each step at test; in training, only before a head of zeros, which is not learned."""
         return {
             name: w if self.training and w.requires_grad else w.detach().requires_grad_()
             for name, w in weights.items()
         }
 
     def _output(self, weights: Weights, x: Tensor, statistics: Statistics, step: int) -> Tensor:
-        """What the network with these weights predicts; `step` counts the inner steps, all alike here."""
+        """Prediction of the network with these weights; `step` is the index of the inner step, which does not matter here."""
         return functional_call(self.net, weights, (x, statistics))
 
     def _rates(self, step: int, tensors: int) -> Iterable[float | Tensor]:
@@ -169,7 +175,7 @@ class MAML(MetaLearner):
         return [self.params.inner_rate] * tensors
 
     def _inner_loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Sum over tasks (they share no weights, so none scales another) of each task's support loss."""
+        """Sum of the support losses of the tasks, which share no weights, so the sum gives each task its own gradient."""
         if self.spec.kind == "regression":
             return F.mse_loss(prediction, target, reduction="sum") / target[0].numel()
         total = F.cross_entropy(prediction.flatten(0, 1), target.flatten(), reduction="sum")

@@ -1,18 +1,21 @@
 """MAML++.
 
-MAML with five stabilisers: the query loss after every inner step counts at first, batch norm has a scale and shift for
-each step, so has each weight tensor a learned rate, first-order gradients come first, and the outer rate is annealed.
+MAML with five stabilisers: early in training the query loss counts after every inner step; batch norm has a scale and
+shift per step; each weight tensor has a learned rate per step; gradients are first-order at first; the outer rate is
+annealed.
 
 Antoniou, Edwards, Storkey: How to Train Your MAML. ICLR 2019.
 
 Deviations from the paper and its released code:
-1. Schedules in epochs are shares of the meta-updates here, and change with every update; the rate falls to 0, not 1e-5.
-2. The released configurations leave derivative-order annealing off (`first_order_share: 0`); the paper has it.
-3. Running statistics per step, which the released code keeps and never uses, are left out: it always normalises by the
-   batch (transductive). Inductive mode is MAML's: queries by the statistics of the adapted support pass.
-4. The preset's initial rate is the 0.1 that the released code uses, not the 0.01 its configurations name.
-5. ReLU for its leaky ReLU of slope 0.01; the gradient is clipped by norm; one model at test, not an ensemble of five.
-6. Steps beyond those of training use the last step's rates, scale and shift.
+1. Schedules given in epochs are shares of the meta-updates here and change with every update; the rate falls to 0, not
+   to 1e-5.
+2. Derivative-order annealing is on, as in the paper; the released configurations turn it off (`first_order_share: 0`).
+3. Running statistics per step, which the released code keeps but never uses, are left out: the code always normalises
+   by the batch (transductive). Inductive mode is that of MAML: queries use the statistics of the adapted support pass.
+4. The preset's initial rate is the 0.1 that the released code uses, not the 0.01 that its configurations name.
+5. ReLU replaces leaky ReLU of slope 0.01; the gradient is clipped by norm; one model is tested, not an ensemble of
+   five.
+6. Inner steps beyond those of training use the rates, scale and shift of the last step.
 """
 
 from collections.abc import Iterable
@@ -32,9 +35,10 @@ FLOOR = 0.03
 
 
 def step_importance(progress: float, steps: int) -> list[float]:
-    """Weight of the query loss after each inner step; `progress`: 0 at the start of the multi-step phase, 1 at its end.
+    """Weights of the query loss after each inner step. progress: 0 at the start of the multi-step phase, 1 at its end.
 
-    Uniform at first; all but the last shrink linearly to FLOOR / steps, and the last takes what they lose. Sums to one.
+    The weights start uniform and sum to one. All but the last shrink linearly to FLOOR / steps; the last takes the
+    rest.
     """
     early = max(1 - progress, FLOOR) / steps
     return [early] * (steps - 1) + [1 - (steps - 1) * early]
@@ -43,7 +47,7 @@ def step_importance(progress: float, steps: int) -> list[float]:
 class MAMLPlusPlus(MAML):
     title = "MAML++"
     citation = "Antoniou et al. 2019"
-    capturable = False  # derivatives and weights of the loss go by the number of the update
+    capturable = False  # the order of derivatives and the weights of the loss depend on the update
     presets = {
         "omniglot": dict(backbone="conv4", meta_batch=8, train_query=1, steps=50_000, clip_norm=0.0),
         "miniimagenet": dict(
@@ -79,7 +83,7 @@ class MAMLPlusPlus(MAML):
                         setattr(module, name, nn.Parameter(w.detach().repeat(steps, 1)))
 
     def get_extra_state(self) -> Tensor:
-        """The number of meta-updates made, which the schedules depend on."""
+        """Return the number of meta-updates made so far, on which the schedules depend."""
         return torch.tensor(self.updates)
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -90,7 +94,7 @@ class MAMLPlusPlus(MAML):
         return self.updates < self.params.first_order_share * self.params.steps
 
     def _trained(self, step: int) -> int:
-        """The step whose rates and norm apply: 0 before the first, the last one after it."""
+        """Index of the trained step whose rates and norm apply: clamped to 0 ... inner_steps - 1."""
         return min(max(step, 0), self.params.inner_steps - 1)
 
     def _rates(self, step: int, tensors: int) -> Iterable[Tensor]:
@@ -103,7 +107,7 @@ class MAMLPlusPlus(MAML):
         return functional_call(self.net, weights, (x, statistics))
 
     def importance(self) -> list[float]:
-        """Weight of the query loss after each inner step at this moment of meta-training."""
+        """Weights of the query loss after each inner step at the current meta-update."""
         steps, phase = self.params.inner_steps, self.params.multi_step_share * self.params.steps
         if self.updates < phase:
             return step_importance(self.updates / phase, steps)
@@ -113,7 +117,7 @@ class MAMLPlusPlus(MAML):
         return self._descent(episodes)[0]
 
     def _descent(self, episodes: Episodes) -> tuple[Tensor, Weights, Tensor]:
-        """Loss along the inner loop; the weights at its end and their predictions of the queries."""
+        """Return the loss along the inner loop, the weights at its end and their predictions for the queries."""
         weights, loss = self._start(len(episodes), episodes.way), 0.0
         for step, share in enumerate(self.importance()):
             weights = self._step(weights, episodes.support_x, episodes.support_y, step)

@@ -1,19 +1,20 @@
 """Meta-learner LSTM: the update of an LSTM's cell, read as a step of gradient descent.
 
 The learner's weights are the cell state, the negative gradient is the candidate, the input gate is the learning rate
-and the forget gate a weight decay. One small LSTM, shared by all weights, sets both gates for each weight from its
-gradient and the loss; the initial cell state, learned too, is the learner's initialisation.
+and the forget gate is a weight decay. One small LSTM, shared by all weights, sets both gates of each weight from its
+gradient and the loss. The initial cell state is learned too: it is the learner's initialisation.
 
 Ravi, Larochelle: Optimization as a Model for Few-Shot Learning. ICLR 2017.
 
 Deviations from the paper and its released code:
 1. The inner gradient is that of the mean loss; the released code divides it once more by the number of examples.
-2. `gate_feedback: logit`, as released, hands each gate its last value before the sigmoid, 0 at first; `gate` is the
+2. `gate_feedback: logit` feeds each gate its last value before the sigmoid (0 at first), as released; `gate` is the
    paper's equation.
-3. Convolutions have no bias before batch norm. The first support pass replaces the erased batch-norm statistics, which
-   the later ones move; they came from 0 and 1, whose weight is gone after T passes.
-4. Outside the miniImageNet presets: meta-batches of several tasks, a cosine schedule, 5 queries per class.
-5. Regression, which the paper lacks, is the same with the squared error.
+3. Convolutions have no bias before batch norm. The first support pass sets the batch-norm statistics and later passes
+   move them; the code starts from 0 and 1, which carry no weight after T passes.
+4. Outside the miniImageNet presets, a meta-batch has several tasks, the schedule is a cosine, and there are 5 queries
+   per class.
+5. Regression, which the paper lacks, works in the same way with the squared error.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ SHARPNESS = 10.0  # p of the preprocessing
 
 
 def preprocess(x: Tensor) -> Tensor:
-    """Log-magnitude and sign, or -1 and the scaled value for tiny ones: `[...]` -> `[2, ...]` (Andrychowicz et al. 2016)."""
+    """Log-magnitude and sign; -1 and the scaled value where x is tiny: `[...]` -> `[2, ...]` (Andrychowicz et al. 2016)."""
     magnitude = x.abs()
     large = magnitude >= torch.e**-SHARPNESS
     logarithm = magnitude.clamp_min(torch.e**-SHARPNESS).log() / SHARPNESS
@@ -43,17 +44,17 @@ def preprocess(x: Tensor) -> Tensor:
 
 
 class State(NamedTuple):
-    """What the update rule carries from step to step, for N coordinates."""
+    """State that the update rule carries from step to step, for N coordinates."""
 
     hidden: Tensor
-    """`[units, N]`, and so is `memory`."""
+    """`[units, N]`, like `memory`."""
     memory: Tensor
     previous: Tensor
-    """What the forget gate (row 0) and the input gate (row 1) are fed of their last value, `[2, N]`."""
+    """Last values that the forget gate (row 0) and the input gate (row 1) are fed, `[2, N]`."""
 
 
 class UpdateRule(nn.Module):
-    """LSTM and gates, the same for every coordinate. Coordinates come last: slices of gates are then contiguous."""
+    """LSTM and gates, shared by all coordinates. Coordinates are the last dimension, so slices of gates are contiguous."""
 
     def __init__(self, units: int, feedback: str):
         super().__init__()
@@ -69,6 +70,7 @@ class UpdateRule(nn.Module):
         self.gate_bias = nn.Parameter(torch.cat([forget, rate]))  # starts as SGD at 0.01 with little decay
 
     def start(self, like: Tensor) -> State:
+        """Return the zero state for the coordinates of `like` `[N]`."""
         return State(*(like.new_zeros(rows, like.numel()) for rows in (self.units, self.units, 2)))
 
     def forward(self, theta: Tensor, gradient: Tensor, loss: Tensor, state: State) -> tuple[Tensor, State]:
@@ -106,7 +108,7 @@ class MetaLSTM(MetaLearner):
     class Params(Params):
         meta_batch: int = hyper(4, "tasks per meta-update")
         clip_norm: float = hyper(0.25, "largest global norm of the outer gradient; 0 = no clipping")
-        # Every weight has an LSTM state of `units` numbers at every step: larger networks need tens of gigabytes.
+        # Every weight keeps an LSTM state of `units` numbers per step: larger networks would need tens of gigabytes.
         backbone: str = hyper(
             "conv4", "network that is updated", ("conv4", "conv4_stride", "conv4_valid", "mlp")
         )
@@ -125,13 +127,13 @@ class MetaLSTM(MetaLearner):
         self.test_steps = params.inner_steps
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[dict[str, Tensor], Statistics]:
-        """Weights after T updates (each with a leading B), and the batch-norm statistics of the support passes."""
+        """Return the weights after T updates (each with a leading B) and the batch-norm statistics of the support passes."""
         self.require_own_way(way, "has a head for")
         cell = torch.cat([w.flatten() for w in self.net.parameters()])
         theta = cell.expand(len(support_x), -1).flatten()
         state, statistics = self.rule.start(theta), Statistics.batch()
         steps = self.params.inner_steps if self.training else self.test_steps
-        if not steps:  # nothing is adapted, yet the support says how to normalise
+        if not steps:  # nothing is adapted, but the support still sets the normalisation
             functional_call(self.net, self._weights(theta, len(support_x)), (support_x, statistics))
         for _ in range(steps):
             gradient, losses, latest = self._gradient(theta, support_x, support_y)
@@ -140,7 +142,7 @@ class MetaLSTM(MetaLearner):
         return self._weights(theta, len(support_x)), statistics
 
     def _gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Statistics]:
-        """Gradient of each task's mean loss, flat `[B * n]`, the losses `[B]`, and what batch norm used.
+        """Return the gradient of each task's mean loss, flat `[B * n]`, the losses `[B]` and the statistics of batch norm.
 
         Both are constants to the outer gradient: the paper drops the dependence of gradients on the weights.
         """
@@ -152,7 +154,7 @@ class MetaLSTM(MetaLearner):
         return gradient, losses.detach(), statistics
 
     def _weights(self, theta: Tensor, tasks: int) -> dict[str, Tensor]:
-        """Flat `[B * n]` -> the network's parameters, each `[B, ...]`."""
+        """Split flat weights `[B * n]` into the parameters of the network, each `[B, ...]`."""
         names, shared = zip(*self.net.named_parameters(), strict=True)
         parts = theta.view(tasks, -1).split([w.numel() for w in shared], dim=1)
         return {n: part.view(tasks, *w.shape) for n, part, w in zip(names, parts, shared, strict=True)}
@@ -163,7 +165,7 @@ class MetaLSTM(MetaLearner):
         return F.cross_entropy(prediction.transpose(1, 2), target, reduction="none").mean(1)
 
     def predict(self, phi: tuple[dict[str, Tensor], Statistics], query_x: Tensor) -> Tensor:
-        """Training and transductive mode normalise by the queries, inductive mode by the support, as released."""
+        """Predict the queries, normalised by themselves in training and transductive mode, else by the support, as released."""
         weights, support = phi
         by_queries = self.training or self.transductive
         return functional_call(
@@ -172,7 +174,7 @@ class MetaLSTM(MetaLearner):
 
 
 def _blended(running: Statistics, latest: Statistics, newest: float) -> Statistics:
-    """Running averages of means and (unbiased) variances over the support passes of this episode alone."""
+    """Update the running means and (unbiased) variances over the support passes of this episode."""
     for layer, (mean, variance, count) in latest.used.items():
         mean, variance = mean.detach(), variance.detach() * count / max(count - 1, 1)
         old_mean, old_variance, _ = running.used.get(layer, (mean, variance, count))

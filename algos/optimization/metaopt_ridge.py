@@ -1,15 +1,15 @@
-"""Ridge regression as base learner: MetaOptNet's form, and R2-D2's.
+"""Ridge regression as base learner, in the forms of MetaOptNet and R2-D2.
 
-The classifier of a task is the ridge regression of one-hot labels on the support features; its closed form is
-differentiated, so that features are learned on which it generalises.
+The classifier of a task is the ridge regression of one-hot labels on the support features. Its closed form is
+differentiated, so that meta-training finds features on which it generalises.
 
 Lee, Maji, Ravichandran, Soatto: Meta-Learning with Differentiable Convex Optimization. CVPR 2019 (MetaOptNet-RR);
 Bertinetto, Henriques, Torr, Vedaldi: Meta-learning with Differentiable Closed-form Solvers. ICLR 2019 (R2-D2).
 
 Deviations from the papers and their released code:
-1. Adam instead of SGD with momentum and weight decay (MetaOptNet); no image augmentation.
+1. The optimiser is Adam instead of SGD with momentum and weight decay (MetaOptNet); there is no image augmentation.
 2. Training tasks have one declared number of shots; R2-D2 draws 1 to 9 at random per episode.
-3. R2-D2's learned offset is left out: it is added to every logit and changes no probability.
+3. R2-D2's learned offset is left out: added to every logit, it changes no probability.
 4. The form, the strength and the initial scale are hyper-parameters. Their defaults suit small networks; the presets
    have the published values.
 """
@@ -39,7 +39,10 @@ def ridge(features: Tensor, target: Tensor, strength: float) -> Tensor:
 
 
 def smoothed_cross_entropy(logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy to 1 - smoothing on the label and smoothing / (way - 1) on each other class (MetaOptNet's code)."""
+    """Cross-entropy of logits `[B, Q, way]` to targets of 1 - smoothing on the label `[B, Q]`.
+
+    Every other class gets smoothing / (way - 1), as in MetaOptNet's code.
+    """
     way = logits.shape[-1]
     return F.cross_entropy(
         logits.flatten(0, 1), target.flatten(), label_smoothing=smoothing * way / (way - 1)
@@ -76,7 +79,7 @@ class MetaOptRidge(EmbeddingLearner):
         self.scale = nn.Parameter(torch.tensor(float(params.scale)))
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
-        """Class weights `[B, D, way]` (r2d2: `[B, D + 1, way]`)."""
+        """Return class weights `[B, D, way]` (r2d2: `[B, D + 1, way]`)."""
         target = F.one_hot(support_y, way).to(features.dtype)
         if self.params.form == "r2d2":
             return ridge(self._with_bias(features), target, self.params.strength * features.shape[1])

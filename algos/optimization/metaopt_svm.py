@@ -1,12 +1,12 @@
 """MetaOptNet with a support vector machine.
 
-The classifier of a task is the multi-class linear SVM of the support features; the optimum of its dual quadratic
-program is differentiated implicitly, so that features are learned on which it generalises.
+The classifier of a task is the multi-class linear SVM of the support features. The optimum of its dual quadratic
+program is differentiated implicitly, so that meta-training finds features on which it generalises.
 
 Lee, Maji, Ravichandran, Soatto: Meta-Learning with Differentiable Convex Optimization. CVPR 2019.
 
 Deviations from the paper and its released code:
-1. Adam instead of SGD with momentum and weight decay; no image augmentation.
+1. The optimiser is Adam instead of SGD with momentum and weight decay; there is no image augmentation.
 2. The program is solved to its optimum; the released code stops after 3 iterations of its solver at test.
 3. Defaults suit small networks; the preset for miniImageNet has the published values.
 """
@@ -43,7 +43,7 @@ class MetaOptSVM(MetaOptRidge):
         label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss")
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
-        """Class weights `[B, D, way]`: combinations of the support features by the dual variables."""
+        """Return class weights `[B, D, way]`: combinations of the support features by the dual variables."""
         across = features.transpose(1, 2)
         one_hot = F.one_hot(support_y, way).to(features.dtype)
         return across @ crammer_singer(features @ across, one_hot, self.params.cost)

@@ -1,18 +1,20 @@
 """Reptile.
 
-Train on a task with ordinary optimiser steps, then move the initialisation towards the weights that came out: no query
-set, no gradient of a gradient.
+Reptile trains on a task with ordinary optimiser steps, then moves the initialisation towards the resulting weights.
+There is no query set and no second derivative.
 
 Nichol, Achiam, Schulman: On First-Order Meta-Learning Algorithms. 2018.
 
 Deviations from the paper and its released code:
-1. The tasks of a meta-batch run side by side from the same second moments, whose mean over tasks is kept; the released
-   code runs them in turn and hands the moments on. They persist over meta-updates, and into the test, as released.
-2. Inductive mode normalises queries by the statistics of the adapted support pass; the released code passes the
-   support with one query at a time. Transductive mode is the code's: all queries of a task together.
-3. The schedule is the course of the outer step; the published one is linear, from `meta_step` to zero.
-4. Conv4 averages its last 2x2 map (the code flattens it), and pools after the ReLU; Omniglot's ink is 1, not 0.
-5. Mini-batches are drawn without replacement, as released; the tasks of a batch share the drawing, at test a fixed one.
+1. The tasks of a meta-batch run in parallel from the same second moments of Adam, whose mean over tasks is kept; the
+   released code runs them in turn and passes the moments on. As released, they persist over meta-updates and into the
+   test.
+2. Inductive mode normalises queries by the statistics of the adapted support pass; the released code passes the support
+   with one query at a time. Transductive mode is that of the code: all queries of a task together.
+3. The schedule applies to the outer step; the published one is linear, from `meta_step` to zero.
+4. Conv4 averages its last 2x2 map (the code flattens it) and pools after the ReLU; Omniglot's ink is 1, not 0.
+5. Mini-batches are drawn without replacement, as released. The tasks of a meta-batch share one draw; at test it is
+   fixed.
 """
 
 from dataclasses import dataclass
@@ -34,7 +36,10 @@ DECAY, EPSILON = 0.999, 1e-8
 def adam_step(
     weights: Weights, gradients: Weights, moments: Weights, count: Tensor, rate: float
 ) -> tuple[Weights, Weights]:
-    """One step of Adam with beta1 = 0 (Kingma & Ba 2015, end of section 2); count: steps including this one."""
+    """Take one step of Adam with beta1 = 0 (Kingma & Ba 2015, end of section 2); return the new weights and moments.
+
+    weights, gradients and second moments `[B, ...]` by name; count `[]`: number of steps, including this one.
+    """
     moments = {name: DECAY * moments[name] + (1 - DECAY) * g.square() for name, g in gradients.items()}
     rate = rate * torch.sqrt(1 - DECAY**count)
     stepped = {
@@ -44,7 +49,7 @@ def adam_step(
 
 
 def mini_batches(examples: int, steps: int, size: int, generator: torch.Generator | None = None) -> Tensor:
-    """Indices `[steps, size]`: shuffle, cut consecutive batches, shuffle again when the examples are used up."""
+    """Indices int64 `[steps, size]`: shuffle, cut consecutive batches, shuffle again when all examples are used."""
     rounds = -(-steps * size // examples) or 1
     order = torch.cat([torch.randperm(examples, generator=generator) for _ in range(rounds)])
     return order[: steps * size].view(steps, size)
@@ -104,12 +109,12 @@ class Reptile(MetaLearner):
         return "moment_" + name.replace(".", "_")
 
     def adapt(self, support_x: Tensor, support_y: Tensor, way: int) -> tuple[Weights, Tensor]:
-        """Weights after optimisation on the support (each with a leading B), and the support inputs."""
+        """Return the weights after optimisation on the support (each with a leading B) and the support inputs."""
         weights, _, _ = self._optimise(support_x, support_y, way)
         return weights, support_x
 
     def _optimise(self, x: Tensor, y: Tensor, way: int) -> tuple[Weights, Weights, Tensor]:
-        """Weights and second moments after the inner loop, and the mean loss of its last step; nothing is stored."""
+        """Return weights and second moments after the inner loop and the mean loss of its last step; nothing is stored."""
         self.require_own_way(way, "has a head for")
         tasks, p = len(x), self.params
         weights = {n: w.detach().expand(tasks, *w.shape) for n, w in self.net.named_parameters()}
@@ -123,7 +128,7 @@ class Reptile(MetaLearner):
         return weights, moments, loss
 
     def _gradients(self, weights: Weights, x: Tensor, y: Tensor) -> tuple[Tensor, Weights]:
-        """Mean loss over tasks, and each task's own gradient."""
+        """Return the mean loss over tasks and the gradient of each task, `[B, ...]`."""
         with torch.enable_grad():
             weights = {name: w.detach().requires_grad_() for name, w in weights.items()}
             prediction = functional_call(self.net, weights, (x, Statistics.batch()))
@@ -141,7 +146,7 @@ class Reptile(MetaLearner):
 
     @torch.no_grad()
     def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
-        """theta <- theta + step * mean over tasks of (phi - theta) (Algorithm 2); the optimiser lends its schedule."""
+        """theta <- theta + step * mean over tasks of (phi - theta) (Algorithm 2); the optimiser only supplies the schedule."""
         p = self.params
         step = p.meta_step * optimizer.param_groups[0]["lr"] / p.learning_rate
         way, shot = p.train_way or self.spec.way, p.train_shot or self.spec.shot

@@ -1,20 +1,21 @@
 """Self-Critique and Adapt.
 
-After the inner loop on the support, further steps on the unlabelled queries down a learned loss, the critic, which sees
-the predictions only; initialisation, rates and critic are trained together by the query loss that comes out.
+After the inner loop on the support, further steps on the unlabelled queries descend a learned loss, the critic, which
+sees only the predictions. Initialisation, rates and critic are trained together by the resulting query loss.
 
 Antoniou, Storkey: Learning to Learn via Self-Critique. NeurIPS 2019.
 
 Deviations from the paper and its released code:
-1. The critic sees the predictions; the paper's variants that add a task embedding or the weights are left out, and so
-   is its "high-end" base. `critic: entropy` descends the entropy of the predictions, `none` is the base learner.
-2. Critic steps have learned rates of their own; the released loop uses those of the first support step again.
-3. Batch norm's parameters in critic steps are those of the last support step. The network is the base learner's (see
-   there), and the loss before the critic is its outer loss, multi-step phase included.
-4. No weight decay (1e-4 in the paper). Schedules count updates, not epochs.
-5. The critic's score is the mean over the queries; the released code sums, so that a step is as long as the queries are many: a
-   model trained with 5 per class fell from 96.5 to 73.8 % at 15 (Omniglot 5-way 1-shot). `critic_rate` 0.75 is its 0.01 times 75.
-6. Inductive mode forbids what the method is about, to look at the queries together: it is the base learner's.
+1. The critic sees the predictions only; the paper's variants that add a task embedding or the weights are left out, as
+   is its "high-end" base. `critic: entropy` descends the entropy of the predictions; `none` is the base learner.
+2. Critic steps have their own learned rates; the released loop reuses those of the first support step.
+3. In critic steps, batch norm uses the parameters of the last support step. The network is that of the base learner
+   (see there), and the loss before the critic is the base learner's outer loss, including its multi-step phase.
+4. There is no weight decay (1e-4 in the paper). Schedules count updates, not epochs.
+5. The critic's score is the mean over the queries. The released code takes the sum, so that the step grows with the
+   number of queries: a model trained with 5 per class fell from 96.5 to 73.8 % at 15 (Omniglot 5-way 1-shot).
+   `critic_rate` 0.75 is the code's 0.01 times 75.
+6. Inductive mode excludes the idea of the method, looking at the queries together, so there it is the base learner.
 """
 
 from dataclasses import dataclass, replace
@@ -34,10 +35,10 @@ LAYERS, FILTERS, UNITS, EPSILON = 5, 8, 16, 1e-5
 
 
 class Critic(nn.Module):
-    """A score of each task's predictions, the mean over its queries: logits `[B, Q, way]` -> `[B]`.
+    """Score of each task's predictions, averaged over its queries: logits `[B, Q, way]` -> `[B]`.
 
-    The logits with their absolute values, squares and signs are a sequence of one channel; densely connected dilated
-    convolutions with batch norm over the task's queries read it, and three linear layers score it.
+    The logits with their absolute values, squares and signs form a sequence of one channel. Densely connected dilated
+    convolutions, with batch norm over the queries of the task, read it, and three linear layers score it.
     """
 
     def __init__(self, way: int):
@@ -69,13 +70,13 @@ class Critic(nn.Module):
 
 
 def standardised(x: Tensor) -> Tensor:
-    """`[B, Q, C, L]` with mean 0 and variance 1 in each task and channel."""
+    """Shift and scale `[B, Q, C, L]` to mean 0 and variance 1 in each task and channel."""
     centred = x - x.mean((1, 3), keepdim=True)
     return centred * torch.rsqrt(centred.square().mean((1, 3), keepdim=True) + EPSILON)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """`[B, Q, way]` -> `[B]`, mean over the queries."""
+    """Entropy of the predictions, averaged over the queries: logits `[B, Q, way]` -> `[B]`."""
     log_p = F.log_softmax(logits, dim=-1)
     return -(log_p.exp() * log_p).sum(2).mean(1)
 
@@ -109,7 +110,7 @@ class SCA(MAMLPlusPlus):
             self.critic = Critic(spec.way) if params.critic == "learned" else entropy
 
     def outer_loss(self, episodes: Episodes) -> Tensor:
-        """Query losses before and after the critic; the first counts half at the start and nothing at the end."""
+        """Weighted query losses before and after the critic; the first has weight 1/2 at the start and 0 at the end."""
         before, weights, prediction = self._descent(episodes)
         if self.params.critic == "none":
             return before
@@ -123,7 +124,7 @@ class SCA(MAMLPlusPlus):
         return self._criticised(phi[0], query_x)
 
     def _criticised(self, weights: Weights, query_x: Tensor, prediction: Tensor | None = None) -> Tensor:
-        """Predictions after phi <- phi - rate * gradient of the critic; `prediction`: before it, where known."""
+        """Predictions after phi <- phi - rate * gradient of the critic. prediction: that of the first phi, where known."""
         for rates in self.critic_rates:
             with torch.enable_grad():
                 if prediction is None:

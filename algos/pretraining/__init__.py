@@ -1,1 +1,1 @@
-"""Trainings that several algorithms start from, run once for all of them; not compared themselves."""
+"""Pretrainings: each runs once for all algorithms that start from it and is not compared itself."""

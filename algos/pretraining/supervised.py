@@ -1,14 +1,15 @@
 """The supervised pretraining: an ordinary classifier of all meta-training classes.
 
-Baseline and Baseline++ keep its features and throw its classifier away.
+Baseline and Baseline++ keep its features and discard its classifier.
 
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019.
 
 Deviations from the paper and its released code:
-1. The checkpoint is chosen on meta-validation episodes, by the nearest class mean; the code keeps the last epoch.
+1. The checkpoint is selected on meta-validation episodes, with the nearest class mean as classifier; the code keeps the
+   last epoch.
 2. Images are drawn with replacement, not in epochs.
-3. Crops are taken from images of the benchmark's size; the code crops the originals. Its colour jitter shuffles the order
-   of brightness, contrast and saturation.
+3. Crops are taken from images of the benchmark's size; the code crops the originals. The code's colour jitter also
+   shuffles the order of brightness, contrast and saturation.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from algos.nets.prototypes import class_means, squared_distances
 
 
 class CosineClassifier(nn.Module):
-    """`[B, n, D]` -> `[B, n, classes]`; the fixed scale is 2, or 10 for more than 200 classes, as released."""
+    """`[B, n, D]` -> `[B, n, classes]`; the scale is fixed at 2, or 10 for more than 200 classes, as released."""
 
     def __init__(self, inputs: int, classes: int):
         super().__init__()
@@ -40,7 +41,7 @@ class CosineClassifier(nn.Module):
 
 
 class Supervised(EmbeddingLearner):
-    """`spec.way` is the number of meta-training classes. `adapt` and `predict` serve to choose the checkpoint."""
+    """`spec.way` is the number of meta-training classes. `adapt` and `predict` serve only to select the checkpoint."""
 
     title = "Supervised classifier"
     family = "baseline"
@@ -65,7 +66,7 @@ class Supervised(EmbeddingLearner):
 
         @property
         def meta_batch(self) -> int:
-            """What the trainer counts: here images instead of tasks."""
+            """Images per update: what the training loop counts, in place of tasks."""
             return self.batch_size
 
     def __init__(self, spec: TaskSpec, params: Params):
@@ -81,7 +82,7 @@ class Supervised(EmbeddingLearner):
         return -squared_distances(features, phi)
 
     def meta_update(self, sampler: Any, optimizer: torch.optim.Optimizer) -> Tensor:
-        """One step on the cross-entropy of a mini-batch of images of all classes."""
+        """Take one step on the cross-entropy of a mini-batch of images from all classes."""
         images, labels = sampler.sample_images(self.params.batch_size)
         images = augmented(images) if self.params.augment else images
         features = self._embed_together(images.unsqueeze(0))
