@@ -1,1 +1,1 @@
-"""Where tasks come from: data sets, splits, episodes and distribution shifts. Pure tensors out."""
+"""Where tasks come from: data sets, splits, episodes and distribution shifts. Everything here returns plain tensors."""

@@ -1,17 +1,23 @@
-"""Names of data sets, shifts of generated tasks and folders: what a study can ask for, without loading anything."""
+"""What a study can ask for, without loading anything: names of data sets, their folders, ranges of generated tasks."""
 
 import os
 from pathlib import Path
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data"
-"""Folder of the facts about data that are part of the project: sources, splits, published values."""
+"""Folder of the project with facts about data: sources, splits, published values."""
 NAMES = ("glyphs", "omniglot", "miniimagenet")
+"""Image data sets that the project prepares itself."""
 TORCHMETA = "torchmeta:"
+"""Prefix of an image data set that the package torchmeta reads."""
 OUT_OF_RANGE = {"sinusoid": ("amplitude", "phase"), "polynomial": ("coefficients",)}
-"""Generated regression data sets, and the parameters of each that a shift takes beyond the range of meta-training."""
+"""Generated regression data sets: name -> parameters that a shift moves beyond the range of meta-training.
+
+Equals `OUT_OF_RANGE` of the classes in `tasks.generated`, which need torch.
+"""
 REGRESSION = tuple(OUT_OF_RANGE)
+"""Names of the generated regression data sets."""
 LAKE_DATA = ("omniglot", "lake")
-"""Data set and split under which the characters of Lake's runs are not seen in meta-training."""
+"""Data set and split whose meta-training classes hold no character of Lake's runs."""
 
 
 def data_root() -> Path:
@@ -20,11 +26,12 @@ def data_root() -> Path:
 
 
 def prepared_root() -> Path:
+    """Folder of prepared data sets, one folder each."""
     return data_root() / "prepared"
 
 
 def folder_name(name: str) -> str:
-    """Folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the known names."""
+    """Return the folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the names."""
     if name in NAMES or (name.startswith(TORCHMETA) and name.removeprefix(TORCHMETA).isidentifier()):
         return name.replace(":", "_")
     raise ValueError(
@@ -33,4 +40,5 @@ def folder_name(name: str) -> str:
 
 
 def is_prepared(name: str, root: Path | None = None) -> bool:
+    """Whether the data set of this name has its prepared form below `root` (default: `prepared_root()`)."""
     return ((root or prepared_root()) / folder_name(name) / "meta.json").exists()

@@ -18,6 +18,7 @@ class ImageSplit:
     """Meta-train, meta-val or meta-test classes, resident on the device.
 
     images: uint8 `[classes, per_class, C, H, W]`; class id = rotation * len(base_classes) + position in `base_classes`.
+    part: "train", "val" or "test"; rotations: copies of each base class, turned by 0, 90, ... degrees.
     """
 
     images: Tensor
@@ -28,10 +29,12 @@ class ImageSplit:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
         return tuple(self.images.shape[2:])
 
     @property
     def class_names(self) -> list[str]:
+        """Name of each class; turned copies end in the angle, `/rot090`."""
         names = [self.data.meta["class_names"][c] for c in self.base_classes]
         return [
             f"{name}/rot{90 * k:03d}" if self.rotations > 1 else name
@@ -45,14 +48,18 @@ class ImageSplit:
         return [self.data.meta["groups"][c] for c in self.base_classes] * self.rotations
 
     def gather(self, flat: Tensor) -> Tensor:
-        """Images in [0, 1] by flat id (class * per_class + image): int64 `[...]` -> float32 `[..., C, H, W]`."""
+        """Return images in [0, 1] by flat id (class * per_class + image): int64 `[...]` -> float32 `[..., C, H, W]`."""
         pixels = self.images.flatten(0, 1).index_select(0, flat.reshape(-1))
         return pixels.to(torch.float32).div_(255).reshape(*flat.shape, *self.input_shape)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A prepared data set, memory-mapped: images uint8 `[classes, per_class, H, W(, 3)]`."""
+    """A prepared data set, memory-mapped.
+
+    images: uint8 `[classes, per_class, H, W(, 3)]`; originals: packed drawings at full resolution (`images.pack_ink`), or
+    None. meta: content of meta.json; `imagery` is "glyphs" (drawings, ink = 255) or "photos".
+    """
 
     meta: dict
     images: np.ndarray
@@ -65,7 +72,10 @@ class ImageData:
         split: str | None = None,
         rotations: int | None = None,
     ) -> ImageSplit:
-        """Load `train`, `val` or `test` of the named split (default: the data set's own) onto the device."""
+        """Load `train`, `val` or `test` of the named split (default: the data set's own) onto the device.
+
+        ValueError: no such split; the message lists the splits.
+        """
         split = split or self.meta["default_split"]
         if split not in self.meta["splits"]:
             raise ValueError(
@@ -85,8 +95,11 @@ def load(name: str, root: Path | None = None) -> ImageData:
     if not (folder / "meta.json").exists():
         raise FileNotFoundError(f"{folder} is not prepared: run `python -m bench prepare {name}`")
     originals = folder / "originals.npy"
+    meta = json.loads((folder / "meta.json").read_text())
+    if "kind" in meta:  # the key's name in data prepared by earlier versions
+        meta["imagery"] = meta.pop("kind")
     return ImageData(
-        meta=json.loads((folder / "meta.json").read_text()),
+        meta=meta,
         images=np.load(folder / "images.npy", mmap_mode="r"),
         originals=np.load(originals, mmap_mode="r") if originals.exists() else None,
     )

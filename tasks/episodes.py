@@ -16,7 +16,7 @@ class Episodes:
     """A batch of B tasks: support_x `[B, S, *x]`, support_y `[B, S]`, query_x `[B, Q, *x]`, query_y `[B, Q]`.
 
     Classification: images float32 in [0, 1], labels int64 in [0, way). Regression: y is float `[B, S, d]`.
-    truth: the numbers `[B, p]` that define generated tasks, for learners that are references (`adapt_to`); else None.
+    truth: the numbers `[B, p]` that define generated tasks, for yardsticks that are told them (`adapt_to`); else None.
     """
 
     support_x: Tensor
@@ -31,10 +31,11 @@ class Episodes:
 
 
 def draw_distinct(total: int, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Ordered draws without replacement: int64 `[*shape, count]`, uniform over arrangements, no rejection, no host sync.
+    """Draw in order without replacement: int64 `[*shape, count]`, uniform over arrangements, no rejection, no host sync.
 
     The i-th draw is a rank among the `total - i` values not drawn yet; it moves up by one for each smaller value
     that is gone. With the drawn values sorted, that is the number of s_k with s_k - k <= rank.
+    ValueError: `count` exceeds `total`.
     """
     if count > total:
         raise ValueError(f"cannot draw {count} distinct values out of {total}")
@@ -51,7 +52,7 @@ def draw_distinct(total: int, count: int, shape: tuple[int, ...], generator: tor
 
 
 TRAIN_LABELS = ("shuffled", "groups", "tuples", "shuffled_tuples")
-"""How the classes of a training task are chosen and labelled. With `groups` and `tuples` a class has the same label in
+"""Ways to choose and label the classes of a training task. With `groups` and `tuples` a class has the same label in
 every task, so that one classifier of all training classes solves them without a support set ("non-mutually-exclusive").
 
 shuffled: any classes, in any order. groups: one class of each group, the label is the group (Yin et al. 2020).
@@ -60,11 +61,11 @@ tuples: the classes of one tuple in its fixed order; shuffled_tuples: in any ord
 
 
 def partition(classes: int, way: int) -> np.ndarray:
-    """The fixed arrangement of training classes, int64 `[tuples, way]`: a row is a tuple, a column is a group.
+    """Fixed arrangement of training classes, int64 `[tuples, way]`: a row is a tuple, a column is a group.
 
-    A pure function of its arguments, not of a seed of training: every learner memorises, or not, the same labels.
-    Fewer than `way` classes are left over and never seen. Rotated copies of a character are classes like any other, and
-    may be in different groups and tuples. A row is also a task with one class of each group.
+    It depends on the arguments only, not on a training seed, so all learners can memorise the same labels. Up to
+    `way - 1` classes are left over and never seen. Rotated copies of a character are classes like any other and may be in
+    different groups and tuples. A row is also a task with one class of each group. ValueError: fewer classes than `way`.
     """
     if way > classes:
         raise ValueError(f"{classes} classes cannot be divided into {way} groups: lower the way of training")
@@ -81,7 +82,7 @@ class EpisodeSampler:
         self.partitions: dict[int, Tensor] = {}
 
     def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
-        """`tasks` episodes: fresh classes, label permutation, images and order of support and query for each.
+        """Draw `tasks` episodes, each with its own classes, labels, images and order of support and query.
 
         labels: one of TRAIN_LABELS; with all but `shuffled`, classes and labels come from the partition for this way.
         """
@@ -94,19 +95,19 @@ class EpisodeSampler:
         return Episodes(self.split.gather(support), support_y, self.split.gather(query_ids), query_y, way)
 
     def sample_images(self, count: int) -> tuple[Tensor, Tensor]:
-        """A mini-batch of all classes, drawn with replacement: images `[count, *x]` in [0, 1], classes `[count]`."""
+        """Draw a mini-batch of all classes with replacement: images `[count, *x]` in [0, 1], classes `[count]`."""
         total = self.classes * self.per_class
         flat = torch.randint(total, (count,), generator=self.generator, device=self.split.images.device)
         return self.split.gather(flat), flat // self.per_class
 
     def _choose_classes(self, tasks: int, way: int, labels: str) -> Tensor:
-        """Classes of each task in the order of their labels: int64 `[tasks, way]`, drawn on the device."""
+        """Draw the classes of each task in the order of their labels: int64 `[tasks, way]`, on the device."""
         if labels not in TRAIN_LABELS:
             raise ValueError(f"labels {labels!r} of training tasks: choose from {', '.join(TRAIN_LABELS)}")
         if labels == "shuffled":
             return draw_distinct(self.classes, way, (tasks,), self.generator)
         device = self.generator.device
-        if way not in self.partitions:  # moved once: each copy to the device would wait for it
+        if way not in self.partitions:  # copied once, because a copy makes the host wait for the device
             self.partitions[way] = torch.from_numpy(partition(self.classes, way)).to(device)
         table, columns = self.partitions[way], way if labels == "groups" else 1
         rows = torch.randint(len(table), (tasks, columns), generator=self.generator, device=device)
@@ -124,7 +125,7 @@ class EpisodeSampler:
 
 @dataclass(frozen=True, eq=False)
 class FrozenEpisodes:
-    """Index lists that every algorithm, seed and device shares: that is what makes paired statistics possible.
+    """Index lists shared by every algorithm, seed and device, so that statistics can be paired.
 
     support, support_y int64 `[T, S]`; query, query_y `[T, Q]`: flat image ids of an ImageSplit and labels.
     """
@@ -149,10 +150,11 @@ class FrozenEpisodes:
         groups: list[str] | None = None,
         fixed_labels: bool = False,
     ) -> "FrozenEpisodes":
-        """A pure function of its arguments; episode t does not depend on how many follow it.
+        """Draw episodes as a pure function of the arguments; episode t does not depend on how many follow it.
 
-        groups: group of each class; the classes of an episode are then of one group, each group that is large enough
-        being equally likely. fixed_labels: each episode is a tuple of `partition`, its labels those of the partition.
+        axes: further names that the draws depend on. groups: group of each class; all classes of an episode are then of
+        one group, drawn evenly from the groups that are large enough. fixed_labels: each episode is a tuple of
+        `partition` with the labels of the partition. ValueError: the part or every group is too small.
         """
         if way > classes or shot + query > per_class:
             raise ValueError(
@@ -160,12 +162,12 @@ class FrozenEpisodes:
                 f"images; this part has {classes} of {per_class}: lower way, shot or query"
             )
         if fixed_labels:
-            pools, kind = list(partition(classes, way)), ("fixed labels",)
+            pools, choice = list(partition(classes, way)), ("fixed labels",)
         elif groups is not None:
-            pools, kind = _pools(groups, way), ("within groups",)
+            pools, choice = _pools(groups, way), ("within groups",)
         else:
-            pools, kind = [np.arange(classes)], ()
-        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *kind)
+            pools, choice = [np.arange(classes)], ()
+        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *choice)
         rows = [
             cls._draw_one(generator, pools, fixed_labels, per_class, way, shot, query) for _ in range(tasks)
         ]
@@ -191,14 +193,14 @@ class FrozenEpisodes:
 
     @property
     def digest(self) -> str:
-        """sha256 of the index lists; stored with each result and checked before two results are compared."""
+        """sha256 of the index lists, stored with each result and checked before two results are compared."""
         code = hashlib.sha256(f"{self.way}-way {self.shot}-shot".encode())
         for array in (self.support, self.support_y, self.query, self.query_y):
             code.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         return code.hexdigest()
 
     def head(self, tasks: int) -> "FrozenEpisodes":
-        """The first `tasks` episodes."""
+        """Return the first `tasks` episodes."""
         return FrozenEpisodes(
             self.support[:tasks],
             self.support_y[:tasks],
@@ -209,15 +211,15 @@ class FrozenEpisodes:
         )
 
     def relabelled(self) -> "FrozenEpisodes":
-        """The same images, each class of the support under the label of another; the queries keep theirs.
+        """Return the same images with each support class under the label of another class; queries keep their labels.
 
-        Labels move up by 1 to way - 1, in turn over the episodes: each wrong label is equally frequent for each class.
+        Labels move up by 1 to way - 1, in turn over the episodes, so each class has each wrong label equally often.
         """
         moved = 1 + np.arange(len(self)) % (self.way - 1)
         return replace(self, support_y=(self.support_y + moved[:, None]) % self.way)
 
     def batch(self, split: ImageSplit, start: int, stop: int) -> Episodes:
-        """Episodes start..stop as images of `split`, on its device."""
+        """Return episodes `start` to `stop - 1` as images of `split`, on its device."""
         support, support_y, query, query_y = (
             torch.from_numpy(array[start:stop]).to(split.images.device)
             for array in (self.support, self.support_y, self.query, self.query_y)
@@ -226,7 +228,7 @@ class FrozenEpisodes:
 
 
 def _pools(groups: list[str], way: int) -> list[np.ndarray]:
-    """The classes of each group with at least `way` of them. ValueError when there is no such group."""
+    """Classes of each group that has at least `way` of them. ValueError: there is no such group."""
     names, counts = np.unique(groups, return_counts=True)
     large = names[counts >= way]
     if not len(large):

@@ -1,4 +1,4 @@
-"""Regression tasks that are generated: functions of one number, drawn from a distribution and seen at a few points."""
+"""Generated regression tasks: functions of one number, drawn from a distribution and seen at a few points."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,15 +15,16 @@ Range = tuple[float, float]
 
 
 def scaled(uniform: Any, bounds: Range) -> Any:
-    """Uniform draws in [0, 1), moved to a range (low, high)."""
+    """Map uniform draws in [0, 1) to a range (low, high)."""
     return bounds[0] + (bounds[1] - bounds[0]) * uniform
 
 
 @dataclass(frozen=True)
 class Functions:
-    """A distribution of tasks; a subclass adds ranges and says how parameters make a function.
+    """A distribution of tasks. A subclass adds ranges as fields and defines the function of given parameters.
 
-    Every target, of the support and of the query, carries Gaussian noise of standard deviation `noise`.
+    x: range of the inputs; noise: standard deviation of Gaussian noise on every target, support and query alike.
+    ValueError: a range that is none, or negative noise.
     """
 
     x: Range = (-1.0, 1.0)
@@ -31,13 +32,13 @@ class Functions:
 
     NAME: ClassVar[str]
     PARAMETERS: ClassVar[tuple[str, ...]]
-    """What a task is drawn by, one uniform number each."""
+    """Names of the parameters of a task, each drawn from one uniform number."""
     OUT_OF_RANGE: ClassVar[dict[str, Range]] = {}
-    """Ranges beyond the tasks of meta-training, by the field that they are of."""
+    """Ranges beyond meta-training, by field."""
     SPLITS: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Fields of other versions of the tasks, by the name of their split."""
+    """Fields of other versions of the tasks, by name of the split."""
     LARGEST_MSE: ClassVar[float]
-    """What an episode counts at most: twice the mean square of the largest function, so already no prediction at all."""
+    """Upper limit of an episode's mean squared error: twice the mean square of the largest function."""
 
     def __post_init__(self):
         for field in fields(self):
@@ -49,15 +50,15 @@ class Functions:
                 raise ValueError(f"{self.NAME} {field.name} {value} is no range: give (low, high)")
 
     def parameters(self, uniform: Any) -> list[Any]:
-        """The tasks' parameters, `[T, 1]` each, from uniform draws `[T, len(PARAMETERS)]`."""
+        """Return the parameters of T tasks, `[T, 1]` each, from uniform draws `[T, len(PARAMETERS)]`."""
         return [scaled(uniform[:, i : i + 1], getattr(self, name)) for i, name in enumerate(self.PARAMETERS)]
 
     def value(self, parameters: Sequence[Any], x: Any) -> Any:
-        """The functions with these parameters (`[T, 1]` each) at x `[T, n]`; arrays or tensors."""
+        """Return the functions with these parameters (`[T, 1]` each) at x `[T, n]`; arrays or tensors."""
         raise NotImplementedError
 
     def evaluate(self, uniform: Any) -> tuple[Any, Any, list[Any]]:
-        """x `[T, n]`, y `[T, n]` and the parameters, from uniform draws `[T, len(PARAMETERS) + n]`."""
+        """Return x `[T, n]`, y `[T, n]` and the parameters, from uniform draws `[T, len(PARAMETERS) + n]`."""
         known = len(self.PARAMETERS)
         parameters, x = self.parameters(uniform[:, :known]), scaled(uniform[:, known:], self.x)
         return x, self.value(parameters, x), parameters
@@ -70,7 +71,10 @@ class FunctionSampler:
         self.generator, self.functions = generator, functions
 
     def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
-        """`tasks` episodes: x and y float32 `[tasks, shot, 1]` and `[tasks, query, 1]`; `way` is ignored."""
+        """Draw `tasks` episodes: x and y float32 `[tasks, shot, 1]` and `[tasks, query, 1]`; `way` is ignored.
+
+        ValueError: `labels` other than "shuffled".
+        """
         if labels != "shuffled":
             raise ValueError(
                 f"train_labels: {self.functions.NAME} tasks have no classes whose labels could be fixed by {labels!r}; "
@@ -92,7 +96,7 @@ def _split(x: torch.Tensor, y: torch.Tensor, truth: torch.Tensor, shot: int) -> 
 class FunctionEpisodes:
     """Frozen episodes, shared by every algorithm, seed and device.
 
-    x, y float32 `[T, shot + query, 1]`, the support first; truth float64 `[T, p]`: the parameters of each task.
+    x, y: float32 `[T, shot + query, 1]`, support first; truth: float64 `[T, p]`, parameters of each task.
     """
 
     x: np.ndarray
@@ -106,10 +110,10 @@ class FunctionEpisodes:
     def draw(
         cls, functions: Functions, tasks: int, shot: int, query: int, *axes: str | int
     ) -> "FunctionEpisodes":
-        """A pure function of its arguments; episode t does not depend on how many follow it.
+        """Draw episodes as a pure function of the arguments; episode t does not depend on how many follow it.
 
-        The ranges do not enter the seed: with equal axes, tasks of another range are the same draws, scaled, which
-        pairs the episodes in and out of the training range.
+        The ranges do not enter the seed: with equal axes, tasks of another range are the same draws on another scale,
+        which pairs the episodes in and out of the training range.
         """
         name, draws = functions.NAME, len(functions.PARAMETERS) + shot + query
         uniform = numpy_generator(name, shot, query, *axes).random((tasks, draws))
@@ -123,22 +127,22 @@ class FunctionEpisodes:
 
     @property
     def digest(self) -> str:
-        """sha256 of the points; stored with each result and checked before two results are compared."""
+        """sha256 of the points, stored with each result and checked before two results are compared."""
         code = hashlib.sha256(f"{self.functions.NAME} {self.shot}-shot".encode())
         for array in (self.x, self.y):
             code.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
         return code.hexdigest()
 
     def head(self, tasks: int) -> "FunctionEpisodes":
-        """The first `tasks` episodes."""
+        """Return the first `tasks` episodes."""
         columns = (a[:tasks] for a in (self.x, self.y, self.truth))
         return FunctionEpisodes(*columns, self.functions, self.shot)
 
     def batch(self, start: int, stop: int, device: str | torch.device = "cpu") -> Episodes:
-        """Episodes start..stop on the device."""
+        """Return episodes `start` to `stop - 1` on the device."""
         arrays = (self.x, self.y, self.truth.astype(np.float32))
         return _split(*(torch.from_numpy(array[start:stop]).to(device) for array in arrays), self.shot)
 
     def curve(self, episode: int, x: np.ndarray) -> np.ndarray:
-        """The true function of an episode at x `[n]`, without noise."""
+        """Return the true function of an episode at x `[n]`, without noise: `[n]`."""
         return self.functions.value(self.truth[episode, :, None, None], x[None])[0]

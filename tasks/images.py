@@ -1,4 +1,4 @@
-"""Pixels: decoding, the one resize function, packing of ink, content digest."""
+"""Pixels: resizing, packing of drawings, content digest. Decoding of files: `tasks.preparation.decode`."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,17 +18,18 @@ def _overlap(source: int, target: int, like: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, size: int) -> Tensor:
-    """Exact area average: float `[n, C, H, W]` in [0, 1] -> `[n, C, size, size]`; deterministic and differentiable.
+    """Resize by exact area average: float `[n, C, H, W]` in [0, 1] -> `[n, C, size, size]`.
 
-    Each target pixel is the mean of what it covers, fractions of source pixels included (the torch mode `area` lets
-    neighbouring windows overlap by whole pixels, which blurs). Keeping the size is the identity.
+    Each target pixel is the mean of the area it covers, fractions of source pixels included. (The torch mode `area` lets
+    neighbouring windows overlap by whole pixels, which blurs.) Deterministic and differentiable; keeping the size changes
+    no bit.
     """
     rows, columns = (_overlap(length, size, images) for length in images.shape[-2:])
     return rows @ images @ columns.T
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """[0, 1] -> uint8 0..255, rounded."""
+    """Convert values in [0, 1] to uint8 0..255, rounded; any shape."""
     return (images * 255).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -40,17 +41,17 @@ def shrink_ink(ink: np.ndarray, size: int) -> np.ndarray:
 
 
 def pack_ink(ink: np.ndarray) -> np.ndarray:
-    """bool `[..., H, W]` -> uint8 `[..., ceil(H*W/8)]`."""
+    """Pack drawings, 8 pixels a byte: bool `[..., H, W]` -> uint8 `[..., ceil(H*W/8)]`."""
     return np.packbits(ink.reshape(*ink.shape[:-2], -1), axis=-1)
 
 
 def unpack_ink(packed: np.ndarray, size: int) -> np.ndarray:
-    """Inverse of `pack_ink` for square drawings: uint8 `[..., bytes]` -> uint8 0/1 `[..., size, size]`."""
+    """Undo `pack_ink` for square drawings: uint8 `[..., bytes]` -> uint8 0 or 1 `[..., size, size]`."""
     return np.unpackbits(packed, axis=-1, count=size * size).reshape(*packed.shape[:-1], size, size)
 
 
 def content_digest(items: Iterable[tuple[str, np.ndarray]]) -> str:
-    """sha256 over names, shapes and pixels in the given (sorted) order: independent of how an archive was packed."""
+    """sha256 of names, types, shapes and pixels in the given (sorted) order, whatever archive they came in."""
     code = hashlib.sha256()
     for name, pixels in items:
         code.update(f"{name}\0{pixels.dtype.name}{pixels.shape}\0".encode())

@@ -1,4 +1,4 @@
-"""Lake's 20 within-alphabet one-shot runs, as `tasks.preparation.omniglot` has prepared them."""
+"""Lake's 20 within-alphabet one-shot runs (Lake et al. 2015), as prepared by `tasks.preparation.omniglot`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ from tasks.catalogue import data_root, prepared_root
 
 @dataclass(frozen=True, eq=False)
 class LakeRuns:
-    """The 20 within-alphabet 20-way one-shot runs; image arrays are uint8 with ink = 255.
+    """The 20 within-alphabet 20-way one-shot runs.
 
-    train, test: `[20 runs, 20, 28, 28]`; labels int64 `[20, 20]`: which train image each test image shares the class
-    with; train_originals, test_originals: packed ink `[20, 20, 1379]` of the 105x105 drawings (`images.unpack_ink`).
+    train, test: uint8 `[20 runs, 20, 28, 28]`, ink = 255; labels: int64 `[20 runs, 20]`, index of the train image of the
+    same class as each test image; train_originals, test_originals: packed drawings of 105x105 pixels, uint8
+    `[20 runs, 20, 1379]` (`images.unpack_ink`).
     """
 
     train: np.ndarray
@@ -24,7 +25,7 @@ class LakeRuns:
 
 
 def lake_runs(root: Path | None = None) -> LakeRuns:
-    """Lake's 20 one-shot runs of a prepared Omniglot (human error 4.5 %). FileNotFoundError says what is missing."""
+    """Load the runs of a prepared Omniglot (human error 4.5 %). FileNotFoundError: no prepared runs; names the remedy."""
     path = (root or prepared_root()) / "omniglot" / "lake_runs.npz"
     if not path.exists():
         raise FileNotFoundError(

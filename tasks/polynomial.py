@@ -1,4 +1,4 @@
-"""Polynomial regression (Finn & Levine 2018): cubics, by which the use of depth is studied."""
+"""Polynomial regression (Finn and Levine 2018): cubics, used to study depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DEGREE = 3
 class Polynomials(Functions):
     """Polynomials whose coefficients are uniform in [-high, -low] and [low, high], where (low, high) = `coefficients`.
 
-    Out of range they are the same polynomials with each coefficient moved away from zero by one.
+    Out of range: the same polynomials with each coefficient moved away from zero by one.
     """
 
     coefficients: Range = (0.0, 1.0)

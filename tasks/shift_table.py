@@ -8,20 +8,20 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-KINDS = ("glyphs", "photos")
+IMAGERY = ("glyphs", "photos")
+"""What images show: drawings (ink = 1 on a background of 0), or photos."""
 SEVERITIES = range(6)
+"""0 is the identity; 1 to 5 are the graded strengths of a shift."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """One kind of shift.
+    """A shift by its name. The function of the same name in `tasks.shift_ops` does it.
 
-    unit: what a strength counts ("px" of the prepared image where lengths scale with the resolution);
-    limits: lowest and highest strength allowed; identity: the strength that changes nothing;
-    levels: strengths of severities 1..5 by kind of image;
+    unit: unit of a strength ("px" counts pixels of the prepared image and scales with the resolution);
+    identity: strength that changes nothing; limits: lowest and highest strength allowed;
+    levels: imagery -> strengths of severities 1 to 5; a shift is undefined for an imagery without levels;
     acts_on: "geometry" moves the full-resolution originals where there are any, "pixels" changes the prepared image.
-
-    The operation is the function of the same name in `tasks.shift_ops`.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Shift:
     doc: str
 
     def check(self, value: float) -> None:
-        """ValueError names the limits, unless they hold this strength."""
+        """Raise ValueError, naming the limits, for a strength outside of them."""
         low, high = self.limits
         if not low <= value <= high:
             raise ValueError(
@@ -84,21 +84,22 @@ def _table() -> dict[str, Shift]:
 
 
 SHIFTS: dict[str, Shift] = _table()
+"""Every shift by its name."""
 
 
-def find(name: str, kind: str) -> Shift:
-    """The shift of this name, if it is defined for this kind of image. ValueError names what may be chosen."""
-    if kind not in KINDS:
-        raise ValueError(f"kind of image {kind!r} is unknown; choose from {', '.join(KINDS)}")
-    available = [shift.name for shift in SHIFTS.values() if kind in shift.levels]
+def find(name: str, imagery: str) -> Shift:
+    """Return the shift of this name. ValueError: unknown, or undefined for this imagery; lists the choices."""
+    if imagery not in IMAGERY:
+        raise ValueError(f"imagery {imagery!r} is unknown; choose from {', '.join(IMAGERY)}")
+    available = [shift.name for shift in SHIFTS.values() if imagery in shift.levels]
     if name not in available:
-        raise ValueError(f"shift {name!r} is not defined for {kind}; choose from {', '.join(available)}")
+        raise ValueError(f"shift {name!r} is not defined for {imagery}; choose from {', '.join(available)}")
     return SHIFTS[name]
 
 
-def strength(name: str, severity: int, kind: str) -> float:
-    """Strength of a severity 0..5; 0 is the identity."""
-    shift = find(name, kind)
+def strength(name: str, severity: int, imagery: str) -> float:
+    """Return the strength of a severity, 0 to 5, in the unit of the shift. ValueError: another severity."""
+    shift = find(name, imagery)
     if severity not in SEVERITIES:
         raise ValueError(f"severity of shift {name!r} must be an integer from 0 to 5, not {severity!r}")
-    return float(shift.levels[kind][int(severity) - 1]) if severity else float(shift.identity)
+    return float(shift.levels[imagery][int(severity) - 1]) if severity else float(shift.identity)

@@ -1,4 +1,4 @@
-"""Shift images: what happens to a learner when new tasks look unlike the training tasks? Strengths: `tasks.shift_table`."""
+"""Shift images, so that test tasks look unlike the training tasks. Names and strengths: `tasks.shift_table`."""
 
 import numpy as np
 import torch
@@ -10,17 +10,18 @@ from tasks.images import resize, to_uint8, unpack_ink
 from tasks.shift_ops import Draws
 from tasks.shift_table import find
 
-CHUNK = 32  # images at a time: small enough to stay in cache (32 originals of 105x105 take 1.4 MB)
+CHUNK = 32  # images at a time, few enough for the processor's cache (32 originals of 105x105 take 1.4 MB)
 
 
-def apply(images: Tensor, name: str, value: float, *, kind: str, ids: Tensor, seed: int = 0) -> Tensor:
-    """Shift a batch at once: float32 `[n, C, H, W]` in [0, 1] -> the same shape, clamped to [0, 1].
+def apply(images: Tensor, name: str, value: float, *, imagery: str, ids: Tensor, seed: int = 0) -> Tensor:
+    """Shift a batch: float32 `[n, C, H, W]` in [0, 1] -> the same shape, clamped to [0, 1].
 
-    value: the strength, lengths in pixels of `images`. ids: int64 `[n]`, a stable number per image: with `name` and
-    `seed` it determines the image's random choices, which therefore do not depend on batch, order, device or `value`
-    (a stronger shift moves the same image further along the same way). The identity value returns `images` itself.
+    value: strength, lengths in pixels of `images`. ids: int64 `[n]`, a stable number per image; with `name` and `seed`
+    it determines the random choices of the image, which therefore do not depend on batch, order, device or `value`
+    (a stronger shift moves the same image further in the same direction). The identity value returns `images` itself.
+    ValueError: unknown shift, strength outside of its limits, wrong type or shape.
     """
-    shift = find(name, kind)
+    shift = find(name, imagery)
     shift.check(value)
     if images.ndim != 4 or images.dtype != torch.float32 or ids.shape != images.shape[:1]:
         raise ValueError(
@@ -30,19 +31,19 @@ def apply(images: Tensor, name: str, value: float, *, kind: str, ids: Tensor, se
     if value == shift.identity:
         return images
     draws = Draws(ids.to(images.device), "shift", name, seed)
-    return getattr(shift_ops, name)(images, value, kind, draws).clamp(0, 1)
+    return getattr(shift_ops, name)(images, value, imagery, draws).clamp(0, 1)
 
 
 def shifted(
     split: ImageSplit, image_ids: Tensor, name: str, value: float, seed: int = 0, chunk: int = CHUNK
 ) -> Tensor:
-    """Shifted images of a split on its device: flat ids int64 `[n]` -> uint8 `[n, C, H, W]`, on the grid of prepared data.
+    """Return shifted images of a split on its device: flat ids int64 `[n]` -> uint8 `[n, C, H, W]`.
 
-    Geometry acts on the full-resolution originals where the data set keeps them, and the result is resized as the
-    prepared images were. The identity value gives exactly the prepared images.
+    Geometry acts on the full-resolution originals where the data set keeps them; the result is resized as the prepared
+    images were. The identity value returns exactly the prepared images.
     """
     meta, device = split.data.meta, split.images.device
-    shift = find(name, meta["kind"])
+    shift = find(name, meta["imagery"])
     image_ids = image_ids.to(device)
     if value == shift.identity:
         return split.images.flatten(0, 1)[image_ids]
@@ -51,20 +52,22 @@ def shifted(
     result = torch.empty(len(image_ids), *split.input_shape, dtype=torch.uint8, device=device)
     for ids, target in zip(image_ids.split(chunk), result.split(chunk), strict=True):
         images = _originals(split, ids) if enlarged else split.gather(ids)
-        images = apply(images, name, value * ratio, kind=meta["kind"], ids=_stable_ids(split, ids), seed=seed)
+        images = apply(
+            images, name, value * ratio, imagery=meta["imagery"], ids=_stable_ids(split, ids), seed=seed
+        )
         target.copy_(to_uint8(resize(images, meta["size"]) if enlarged else images))
     return result
 
 
 def _locate(split: ImageSplit, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Flat ids -> quarter turns, class in the data set, image in the class; int64 `[n]` each."""
+    """Split flat ids into quarter turns, class in the data set and image in the class; int64 `[n]` each."""
     classes, image = ids // split.images.shape[1], ids % split.images.shape[1]
     base = torch.tensor(split.base_classes, device=ids.device)
     return classes // len(base), base[classes % len(base)], image
 
 
 def _stable_ids(split: ImageSplit, ids: Tensor) -> Tensor:
-    """Numbers that follow an image through every part and split of its data set."""
+    """Number of each image, the same in every part and split of its data set: int64 `[n]`."""
     turns, base, image = _locate(split, ids)
     classes, per_class = split.data.images.shape[:2]
     return (turns * classes + base) * per_class + image

@@ -15,7 +15,7 @@ ALPACA = {"frequency": (0.999, 1.0), "noise": math.sqrt(0.02)}  # Harrison et al
 
 @dataclass(frozen=True)
 class Sinusoids(Functions):
-    """A distribution of sinusoids, each parameter uniform in its range (low, high)."""
+    """Sinusoids whose parameters are uniform in their ranges (low, high); phase and x in radians."""
 
     amplitude: Range = (0.1, 5.0)
     phase: Range = (0.0, math.pi)
@@ -25,7 +25,7 @@ class Sinusoids(Functions):
     NAME: ClassVar = "sinusoid"
     PARAMETERS: ClassVar = ("amplitude", "phase", "frequency")
     OUT_OF_RANGE: ClassVar = {"amplitude": (5.0, 10.0), "phase": (math.pi, 2 * math.pi)}
-    SPLITS: ClassVar = {"noisy": ALPACA}  # intervals can only be right where there is noise
+    SPLITS: ClassVar = {"noisy": ALPACA}  # without noise no interval can be calibrated
     LARGEST_MSE: ClassVar = 100.0
 
     def value(self, parameters: Sequence[Any], x: Any) -> Any:

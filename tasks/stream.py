@@ -1,7 +1,7 @@
-"""Streams of labelled images (Santoro et al. 2016): each image is to be named before its label is shown.
+"""Streams of labelled images (Santoro et al. 2016): a learner names each image, then sees its label.
 
-A stream holds a few classes under labels drawn afresh, so a class can only be named once it has been seen with its
-label. What is scored is accuracy by presentation: at the first, second, ... image of a class.
+A stream holds a few classes under labels of its own, so a class can only be named after one of its images was seen with
+its label. The score is accuracy by presentation: at the first, second, ... image of a class.
 """
 
 import math
@@ -14,14 +14,14 @@ from torch import Tensor
 from tasks.dataset import ImageSplit
 from tasks.episodes import draw_distinct
 
-SIZE = 20
+SIZE = 20  # pixels of the side of an image
 LARGEST_ANGLE, LARGEST_SHIFT = math.pi / 16, 10 / 105
-"""Augmentation: radians, and a share of the image's side."""
+"""Augmentation: largest rotation in radians, largest translation as a share of the side of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """x `[B, T, SIZE * SIZE]` pixels in [0, 1], y int64 `[B, T]` labels."""
+    """B streams of T images: x float32 `[B, T, SIZE * SIZE]` in [0, 1], y int64 `[B, T]` labels in [0, way)."""
 
     x: Tensor
     y: Tensor
@@ -31,8 +31,8 @@ class Streams:
 class StreamSampler:
     """Streams from resident images, drawn on the device by the sampler's own generator.
 
-    balanced: each class comes equally often, so that labels alone tell what is still to come (see `count_only`);
-    otherwise every label is drawn independently. augment: small random rotations and translations of each image.
+    balanced: each class appears equally often, so that past labels tell which are still missing (see `count_only`);
+    otherwise every label is drawn independently. augment: rotate and translate each image a little, at random.
     """
 
     def __init__(self, split: ImageSplit, generator: torch.Generator, balanced: bool, augment: bool):
@@ -40,7 +40,7 @@ class StreamSampler:
         self.classes, self.per_class = split.images.shape[:2]
 
     def sample(self, streams: int, way: int = 5, length: int = 50) -> Streams:
-        """Fresh classes, labels and images for each stream; an image comes again when a class has no more."""
+        """Draw classes, labels and images for each stream; images repeat when a class has no more."""
         classes = draw_distinct(self.classes, way, (streams,), self.generator)
         images = self._permutations(streams, way, self.per_class)
         y = self._labels(streams, way, length)
@@ -59,7 +59,7 @@ class StreamSampler:
         return self._permutations(streams, length) % way
 
     def _permutations(self, *shape: int) -> Tensor:
-        """Of the last dimension, each drawn anew."""
+        """Permutations of the last dimension, drawn independently: int64 `[*shape]`."""
         noise = torch.rand(*shape, generator=self.generator, device=self.generator.device)
         return noise.argsort(dim=-1, stable=True)
 
@@ -70,7 +70,10 @@ class StreamSampler:
 
 
 def small_images(images: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Images `[n, 1, H, W]` turned by `angle` `[n]` and moved by `shift` `[n, 2]` (x, y; share of the side), 20 x 20."""
+    """Rotate, translate and shrink images: `[n, 1, H, W]` -> `[n, 1, SIZE, SIZE]`.
+
+    angle: radians `[n]`; shift: `[n, 2]`, x and y as a share of the side.
+    """
     cos, sin = angle.cos(), angle.sin()
     turn = torch.stack([torch.stack([cos, -sin], dim=-1), torch.stack([sin, cos], dim=-1)], dim=-2)
     where = torch.cat([turn, -2 * shift.unsqueeze(-1)], dim=-1)  # the grid's coordinates run from -1 to 1
@@ -79,21 +82,21 @@ def small_images(images: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
 
 
 def presentations(y: Tensor, way: int) -> Tensor:
-    """How often each label came before, in its stream: int64 `[B, T]`, 0 at the first presentation."""
+    """Count how often each label has appeared before in its stream: int64 `[B, T]`, 0 at the first presentation."""
     one_hot = F.one_hot(y, way)
     return (one_hot.cumsum(1) * one_hot).sum(-1) - 1
 
 
 def by_presentation(credit: Tensor, y: Tensor, way: int, count: int = 10) -> list[float]:
-    """Mean of `credit` `[B, T]` over all images at the first, ..., `count`-th presentation of their class."""
+    """Return the mean of `credit` `[B, T]` at the first, ..., `count`-th presentation of a class."""
     number = presentations(y, way)
     return [credit[number == k].double().mean().item() for k in range(count)]
 
 
 def count_only(y: Tensor, way: int, balanced: bool) -> Tensor:
-    """Credit `[B, T]` of the best guess that never looks at an image; equally good guesses share the credit.
+    """Credit `[B, T]` of the best guess from past labels alone; equally good guesses share the credit.
 
-    In a balanced stream the classes that came least often are likelier; with independent labels there is no clue.
+    In a balanced stream the classes seen least often are most likely; independent labels give no clue.
     """
     if not balanced:
         return torch.full(y.shape, 1 / way)

@@ -18,10 +18,10 @@ from tasks.seeds import numpy_generator
 ZIP = Path(os.environ.get("DATA_MIRROR", "../shared/data")) / "omniglot" / "images_background.zip"
 
 
-def _meta(kind: str, size: int, classes: int, **more) -> dict:
+def _meta(imagery: str, size: int, classes: int, **more) -> dict:
     names = [f"script/char{i:02d}" for i in range(classes)]
     return {
-        "name": "test", "kind": kind, "size": size, "class_names": names, "groups": ["script"] * classes,
+        "name": "test", "imagery": imagery, "size": size, "class_names": names, "groups": ["script"] * classes,
         "splits": {"own": {"test": list(range(1, classes))}, "late": {"test": list(range(2, classes))}},
         "default_split": "own", "rotations": 1, **more,
     }  # fmt: skip

@@ -32,7 +32,7 @@ def meta(classes: int = 240) -> dict:
     train, val = classes * 2 // 3, classes * 5 // 6
     parts = {"train": list(range(train)), "val": list(range(train, val)), "test": list(range(val, classes))}
     return {
-        "name": "planted", "kind": "glyphs", "size": SIZE, "channels": 1, "rotations": 1,
+        "name": "planted", "imagery": "glyphs", "size": SIZE, "channels": 1, "rotations": 1,
         "class_names": [f"class{c:03d}" for c in range(classes)], "groups": [""] * classes,
         "splits": {"default": parts}, "default_split": "default", "mean": [0.0], "std": [1.0],
         "digest": "planted", "source": "tests", "licence": "none", "citation": "none",

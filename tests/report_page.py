@@ -24,7 +24,7 @@ def prepare_small_glyphs(root: Path) -> None:
     parts = {"train": list(range(12)), "val": list(range(12, 16)), "test": list(range(16, 24))}
     meta = {
         "name": "glyphs",
-        "kind": "glyphs",
+        "imagery": "glyphs",
         "size": 28,
         "channels": 1,
         "class_names": names,

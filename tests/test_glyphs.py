@@ -64,7 +64,7 @@ def test_same_bytes_everywhere(built):
     images, meta = built
     assert meta["digest"] == hashlib.sha256(images.tobytes()).hexdigest() == DIGEST
     code = (
-        "import hashlib, numpy as np; from tasks import glyphs, outlines\n"
+        "import hashlib, numpy as np; from tasks.preparation import glyphs, outlines\n"
         "shape = outlines.render(0x3B1, 'DejaVuSans')[None]\n"
         "drawn = glyphs.drawings(glyphs.Character(0x3B1, 'Greek and Coptic', shape))\n"
         "print(hashlib.sha256(drawn.tobytes()).hexdigest())"

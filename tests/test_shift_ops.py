@@ -69,7 +69,7 @@ def test_a_dot_lands_where_the_map_sends_it(name, value, matrix):
     for image, (x, y) in zip(dots, places.tolist(), strict=True):
         rows, columns = torch.meshgrid(torch.arange(49) - y, torch.arange(49) - x, indexing="ij")
         image[0] = torch.exp(-(rows**2 + columns**2) / 6)
-    moved = apply(dots, name, value, kind="glyphs", ids=torch.arange(5))
+    moved = apply(dots, name, value, imagery="glyphs", ids=torch.arange(5))
     expected = (places - 24.0) @ torch.tensor(matrix, dtype=torch.float32).T
     assert_close(centres_of_mass(moved), expected, atol=0.03, rtol=0)
     assert_close(moved.sum((1, 2, 3)), dots.sum((1, 2, 3)) * np.linalg.det(matrix), atol=0, rtol=0.05)
@@ -79,7 +79,7 @@ def test_negative_shear_leans_right_and_positive_rotation_turns_counter_clockwis
     bar = torch.zeros(1, 1, 41, 41)
     bar[..., 5:36, 19:22] = 1
     for name, value in (("shear", -math.pi / 6), ("rotate", -0.3)):
-        turned = apply(bar, name, value, kind="glyphs", ids=torch.zeros(1, dtype=torch.int64))
+        turned = apply(bar, name, value, imagery="glyphs", ids=torch.zeros(1, dtype=torch.int64))
         top, bottom = (centres_of_mass(part)[0, 0] for part in (turned * _upper(), turned * (1 - _upper())))
         assert top > 2 and bottom < -2
 
@@ -90,14 +90,14 @@ def _upper():
 
 def test_noise_has_the_sigma_that_it_says():
     grey = torch.full((50, 3, 40, 40), 0.5)
-    noise = apply(grey, "noise", 0.08, kind="photos", ids=torch.arange(50)) - 0.5
+    noise = apply(grey, "noise", 0.08, imagery="photos", ids=torch.arange(50)) - 0.5
     assert noise.mean().item() == pytest.approx(0, abs=1e-3)
     assert noise.std().item() == pytest.approx(0.08, rel=0.01)
 
 
 def test_impulse_replaces_the_share_that_it_says_and_keeps_the_rest():
     grey = torch.full((50, 3, 40, 40), 0.5)
-    result = apply(grey, "impulse", 0.17, kind="photos", ids=torch.arange(50))
+    result = apply(grey, "impulse", 0.17, imagery="photos", ids=torch.arange(50))
     assert sorted(result.unique().tolist()) == [0, 0.5, 1]
     for level in (0, 1):
         assert (result == level).float().mean().item() == pytest.approx(0.085, abs=0.003)
@@ -106,7 +106,7 @@ def test_impulse_replaces_the_share_that_it_says_and_keeps_the_rest():
 @pytest.mark.parametrize("side", [4, 12])
 def test_occlusion_of_a_glyph_hides_a_square_with_some_ink_but_not_all(side, drawings):
     images = drawings.gather(all_ids(drawings)).clamp(min=0.01)
-    result = apply(images, "occlude", side, kind="glyphs", ids=torch.arange(len(images)))
+    result = apply(images, "occlude", side, imagery="glyphs", ids=torch.arange(len(images)))
     hidden = (result == 0).squeeze(1)
     assert (hidden.sum((1, 2)) == side**2).all()
     for axis in (1, 2):
@@ -118,7 +118,7 @@ def test_occlusion_of_a_glyph_hides_a_square_with_some_ink_but_not_all(side, dra
 
 def test_occlusion_of_a_photo_has_its_mean_colour(photos):
     images = photos.gather(all_ids(photos))
-    result = apply(images, "occlude", 28, kind="photos", ids=all_ids(photos))
+    result = apply(images, "occlude", 28, imagery="photos", ids=all_ids(photos))
     same = result == images.mean((2, 3), keepdim=True)
     assert (same.all(1).sum((1, 2)) == 28**2).all()
     assert len((~same).any(1).flatten(1).unique(dim=0)) == len(images)
@@ -127,14 +127,16 @@ def test_occlusion_of_a_photo_has_its_mean_colour(photos):
 def test_contrast_is_taken_around_the_image_mean(photos):
     images = photos.gather(all_ids(photos))
     mean = images.mean((2, 3), keepdim=True)
-    result = apply(images, "contrast", 0.3, kind="photos", ids=all_ids(photos))
+    result = apply(images, "contrast", 0.3, imagery="photos", ids=all_ids(photos))
     assert_close(result, mean + 0.3 * (images - mean))
 
 
 def test_smear_keeps_the_ink_and_drags_it_one_way_only():
     dot = torch.zeros(1, 1, 41, 41)
     dot[..., 20, 20] = 1
-    trail = apply(dot, "smear", 10 * math.sqrt(2), kind="glyphs", ids=torch.zeros(1, dtype=torch.int64))[0, 0]
+    trail = apply(dot, "smear", 10 * math.sqrt(2), imagery="glyphs", ids=torch.zeros(1, dtype=torch.int64))[
+        0, 0
+    ]
     expected = torch.zeros(41, 41)
     for step in range(10):
         expected[20 - step, 20 + step] = 1 - step / 10
@@ -146,7 +148,7 @@ def test_photo_smear_and_blur_keep_the_mean_and_blur_has_its_width():
     dot[..., 20, 20] = 1
     ids = torch.zeros(1, dtype=torch.int64)
     smeared, blurred = (
-        apply(dot, name, 3.0 + 6 * (name == "smear"), kind="photos", ids=ids) for name in ("smear", "blur")
+        apply(dot, name, 3.0 + 6 * (name == "smear"), imagery="photos", ids=ids) for name in ("smear", "blur")
     )
     for image in (smeared, blurred):
         assert image.sum().item() == pytest.approx(3, rel=1e-3)
@@ -160,9 +162,9 @@ def test_thickness_grows_strokes_by_its_radius_and_thinning_stops_in_time(drawin
     band = torch.zeros(1, 1, 100, 100)
     band[..., 40:60, 20:80] = 1
     ids = torch.zeros(1, dtype=torch.int64)
-    assert apply(band, "thickness", 3.0, kind="glyphs", ids=ids)[..., 50].sum() == 26
-    assert apply(band, "thickness", 3.0, kind="glyphs", ids=ids).sum() < 26 * 66, "a disk rounds corners"
-    assert apply(band, "thickness", -3.0, kind="glyphs", ids=ids)[..., 50].sum() == 14
+    assert apply(band, "thickness", 3.0, imagery="glyphs", ids=ids)[..., 50].sum() == 26
+    assert apply(band, "thickness", 3.0, imagery="glyphs", ids=ids).sum() < 26 * 66, "a disk rounds corners"
+    assert apply(band, "thickness", -3.0, imagery="glyphs", ids=ids)[..., 50].sum() == 14
     ids = all_ids(drawings)
     clean = drawings.images.flatten(0, 1).float().sum((1, 2, 3))
     masses = [
@@ -177,6 +179,6 @@ def test_thickness_of_small_drawings_agrees_with_that_of_their_originals():
     """Without originals the prepared image is upsampled; its softer strokes grow a little less."""
     split = strokes()
     ids = all_ids(split)
-    small = apply(split.gather(ids), "thickness", 1.2, kind="glyphs", ids=ids).sum((1, 2, 3))
+    small = apply(split.gather(ids), "thickness", 1.2, imagery="glyphs", ids=ids).sum((1, 2, 3))
     full = shifted(split, ids, "thickness", 1.2).float().sum((1, 2, 3)) / 255
     assert ((small > 0.75 * full) & (small < full)).all()

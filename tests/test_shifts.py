@@ -27,53 +27,55 @@ def photo_split():
     return photos()
 
 
-def _batch(kind, drawings, photos):
-    split = drawings if kind == "glyphs" else photos
+def _batch(imagery, drawings, photos):
+    split = drawings if imagery == "glyphs" else photos
     return split.gather(all_ids(split)[:20]), torch.arange(100, 120)
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_severity_zero_is_the_identity_bit_for_bit(kind, name, drawings, photos):
-    images, ids = _batch(kind, drawings, photos)
-    assert torch.equal(apply(images, name, strength(name, 0, kind), kind=kind, ids=ids), images)
-    split = drawings if kind == "glyphs" else photos
+@pytest.mark.parametrize(("imagery", "name"), CASES)
+def test_severity_zero_is_the_identity_bit_for_bit(imagery, name, drawings, photos):
+    images, ids = _batch(imagery, drawings, photos)
+    assert torch.equal(apply(images, name, strength(name, 0, imagery), imagery=imagery, ids=ids), images)
+    split = drawings if imagery == "glyphs" else photos
     ids = all_ids(split).flip(0)
-    assert torch.equal(shifted(split, ids, name, strength(name, 0, kind)), split.images.flatten(0, 1)[ids])
+    assert torch.equal(shifted(split, ids, name, strength(name, 0, imagery)), split.images.flatten(0, 1)[ids])
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_distance_to_the_original_grows_with_severity(kind, name, drawings, photos):
-    split = drawings if kind == "glyphs" else photos
+@pytest.mark.parametrize(("imagery", "name"), CASES)
+def test_distance_to_the_original_grows_with_severity(imagery, name, drawings, photos):
+    split = drawings if imagery == "glyphs" else photos
     ids, clean = all_ids(split), split.images.flatten(0, 1)
-    values = [strength(name, severity, kind) for severity in range(1, 6)]
-    distances = [_distance(shifted(split, ids, name, value), clean, kind).item() for value in values]
+    values = [strength(name, severity, imagery) for severity in range(1, 6)]
+    distances = [_distance(shifted(split, ids, name, value), clean, imagery).item() for value in values]
     assert distances[0] > 0 and distances == sorted(distances) and len(set(distances)) == 5
 
 
-def _distance(images, clean, kind):
+def _distance(images, clean, imagery):
     """Mean over pixels, for drawings of cumulated differences: strokes that no longer overlap can still move apart."""
     difference = images.double() - clean
-    return (difference.cumsum(2).cumsum(3) if kind == "glyphs" else difference).abs().mean()
+    return (difference.cumsum(2).cumsum(3) if imagery == "glyphs" else difference).abs().mean()
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_output_is_clamped_float_of_the_same_shape(kind, name, drawings, photos):
-    images, ids = _batch(kind, drawings, photos)
-    result = apply(images, name, strength(name, 5, kind), kind=kind, ids=ids)
+@pytest.mark.parametrize(("imagery", "name"), CASES)
+def test_output_is_clamped_float_of_the_same_shape(imagery, name, drawings, photos):
+    images, ids = _batch(imagery, drawings, photos)
+    result = apply(images, name, strength(name, 5, imagery), imagery=imagery, ids=ids)
     assert result.shape == images.shape and result.dtype == torch.float32
     assert 0 <= result.min() and result.max() <= 1
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_an_image_is_shifted_alike_alone_in_a_batch_and_in_any_order(kind, name, drawings, photos):
-    images, ids = _batch(kind, drawings, photos)
-    value = strength(name, 4, kind)
-    together = apply(images, name, value, kind=kind, ids=ids)
-    alone = [apply(images[i : i + 1], name, value, kind=kind, ids=ids[i : i + 1]) for i in range(len(ids))]
+@pytest.mark.parametrize(("imagery", "name"), CASES)
+def test_an_image_is_shifted_alike_alone_in_a_batch_and_in_any_order(imagery, name, drawings, photos):
+    images, ids = _batch(imagery, drawings, photos)
+    value = strength(name, 4, imagery)
+    together = apply(images, name, value, imagery=imagery, ids=ids)
+    alone = [
+        apply(images[i : i + 1], name, value, imagery=imagery, ids=ids[i : i + 1]) for i in range(len(ids))
+    ]
     assert_close(torch.cat(alone), together, atol=1e-5, rtol=0)
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
     assert_close(
-        apply(images[order], name, value, kind=kind, ids=ids[order]), together[order], atol=1e-5, rtol=0
+        apply(images[order], name, value, imagery=imagery, ids=ids[order]), together[order], atol=1e-5, rtol=0
     )
 
 
@@ -93,20 +95,20 @@ def test_shifted_pool_does_not_depend_on_chunks_or_part(name, drawings):
 def test_seed_and_id_decide_the_random_choices_and_nothing_else(name, drawings):
     image = drawings.gather(torch.tensor([3])).expand(40, -1, -1, -1)
     ids, value = torch.arange(40), strength(name, 3, "glyphs")
-    first = apply(image, name, value, kind="glyphs", ids=ids, seed=1)
+    first = apply(image, name, value, imagery="glyphs", ids=ids, seed=1)
     torch.manual_seed(9)
-    assert torch.equal(apply(image, name, value, kind="glyphs", ids=ids, seed=1), first)
+    assert torch.equal(apply(image, name, value, imagery="glyphs", ids=ids, seed=1), first)
     assert len(first.flatten(1).unique(dim=0)) > 20
-    assert not torch.equal(apply(image, name, value, kind="glyphs", ids=ids, seed=2), first)
+    assert not torch.equal(apply(image, name, value, imagery="glyphs", ids=ids, seed=2), first)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_makes_the_same_images(drawings, photos):
-    for kind, name in CASES:
-        images, ids = _batch(kind, drawings, photos)
-        value = strength(name, 4, kind)
-        there = apply(images.cuda(), name, value, kind=kind, ids=ids.cuda()).cpu()
-        assert_close(there, apply(images, name, value, kind=kind, ids=ids), atol=1e-4, rtol=0, msg=name)
+    for imagery, name in CASES:
+        images, ids = _batch(imagery, drawings, photos)
+        value = strength(name, 4, imagery)
+        there = apply(images.cuda(), name, value, imagery=imagery, ids=ids.cuda()).cpu()
+        assert_close(there, apply(images, name, value, imagery=imagery, ids=ids), atol=1e-4, rtol=0, msg=name)
 
 
 def test_originals_are_turned_with_their_class_and_lengths_scale_with_the_resolution():
@@ -137,14 +139,14 @@ def test_an_imperceptible_shift_of_the_originals_gives_the_prepared_images(drawi
 def test_geometry_uses_originals_and_pixel_shifts_the_prepared_image(drawings):
     ids = torch.tensor([0, 7])
     images, stable = drawings.gather(ids), torch.tensor([drawings.base_classes[0] * drawings.images.shape[1]])
-    contrast = apply(images, "contrast", 0.4, kind="glyphs", ids=ids)
+    contrast = apply(images, "contrast", 0.4, imagery="glyphs", ids=ids)
     assert torch.equal(shifted(drawings, ids, "contrast", 0.4), to_uint8(contrast))
-    noisy = apply(images[:1], "noise", 0.2, kind="glyphs", ids=stable)
+    noisy = apply(images[:1], "noise", 0.2, imagery="glyphs", ids=stable)
     assert torch.equal(shifted(drawings, ids[:1], "noise", 0.2), to_uint8(noisy))
     original = torch.from_numpy(
         np.unpackbits(drawings.data.originals[drawings.base_classes[0], 0], count=105 * 105)
     )
-    sheared = apply(original.view(1, 1, 105, 105).float(), "shear", 0.3, kind="glyphs", ids=stable)
+    sheared = apply(original.view(1, 1, 105, 105).float(), "shear", 0.3, imagery="glyphs", ids=stable)
     assert torch.equal(shifted(drawings, ids[:1], "shear", 0.3), to_uint8(resize(sheared, 28)))
 
 
@@ -181,11 +183,11 @@ def test_errors_name_key_value_and_what_is_allowed(call, words):
 
 
 def _apply_to_blank(name, value, dtype=torch.float32):
-    return apply(torch.zeros(2, 1, 28, 28, dtype=dtype), name, value, kind="glyphs", ids=torch.arange(2))
+    return apply(torch.zeros(2, 1, 28, 28, dtype=dtype), name, value, imagery="glyphs", ids=torch.arange(2))
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_blank_and_tiny_strengths_do_no_harm(kind, name):
+@pytest.mark.parametrize(("imagery", "name"), CASES)
+def test_blank_and_tiny_strengths_do_no_harm(imagery, name):
     blank = torch.zeros(2, 3, 84, 84)
-    for value in (strength(name, 5, kind), SHIFTS[name].identity + 1e-3):
-        assert apply(blank, name, value, kind=kind, ids=torch.arange(2)).isfinite().all()
+    for value in (strength(name, 5, imagery), SHIFTS[name].identity + 1e-3):
+        assert apply(blank, name, value, imagery=imagery, ids=torch.arange(2)).isfinite().all()

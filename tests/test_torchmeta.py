@@ -108,7 +108,7 @@ def test_a_colour_set_comes_through_whole(helpers, tmp_path, monkeypatch):
     photos = write_cifar(tmp_path / "downloads/torchmeta")
     data = prepare.prepare("torchmeta:cifar_fs")
     meta = data.meta
-    assert meta["name"] == "torchmeta_cifar_fs" and meta["kind"] == "photos" and meta["channels"] == 3
+    assert meta["name"] == "torchmeta_cifar_fs" and meta["imagery"] == "photos" and meta["channels"] == 3
     assert {part: len(c) for part, c in meta["splits"]["torchmeta"].items()} == {
         "train": 64,
         "val": 16,

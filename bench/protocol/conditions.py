@@ -48,7 +48,7 @@ def _shifted(
     source: ImageSource, learner: MetaLearner, frozen: FrozenEpisodes, spec: dict[str, Any], embed: Embedder
 ) -> Iterator[Result]:
     """Each shifted image is made once; scopes share the shifted queries, shifts share the clean support."""
-    clean, kind, mode = source.part("test"), source.data.meta["kind"], reported_mode(learner, spec)
+    clean, kind, mode = source.part("test"), source.data.meta["imagery"], reported_mode(learner, spec)
     fewer = frozen.head(spec["shifts"]["episodes"])
     for shift, severity, value in _strengths(spec["shifts"], kind):
         moved = shifted_split(clean, fewer, shift, value)

@@ -65,7 +65,7 @@ def pictures(study: Study) -> list[Picture]:
 
 def _sheets(study: Study, name: str, entry: dict[str, Any]) -> list[Picture]:
     source = ImageSource(name, entry["split"], torch.device("cpu"))
-    split, kind = source.part("test"), source.data.meta["kind"]
+    split, kind = source.part("test"), source.data.meta["imagery"]
     setting = Setting(name, entry["ways"][0], entry["shots"][0])
     query, seed = study.config["test"]["query"], study.config["seed"]
     episode = sheets.episode_sheet(split, source.frozen("test", 1, setting.way, setting.shot, query, seed))

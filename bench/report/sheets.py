@@ -28,7 +28,7 @@ def shift_sheet(split: ImageSplit, names: Iterable[str] | None = None, seed: int
 
     Every cell shows the same images, drawn by `seed`, with the strength below.
     """
-    kind = split.data.meta["kind"]
+    kind = split.data.meta["imagery"]
     names = list(names) if names is not None else [name for name in SHIFTS if kind in SHIFTS[name].levels]
     shifts, ids = [find(name, kind) for name in names], _examples(split, seed)
     figure = Figure(figsize=(9.6, 0.3 + 0.86 * len(shifts)), facecolor="white")
@@ -68,7 +68,7 @@ def episode_sheet(split: ImageSplit, episodes: FrozenEpisodes, episode: int = 0)
     cells = np.delete(grid, episodes.shot, axis=0)
     for (title, ids), row in zip(rows, cells, strict=True):
         for flat, axes in zip(ids, row, strict=True):
-            _show(axes, split.images.flatten(0, 1)[int(flat)].unsqueeze(0), split.data.meta["kind"])
+            _show(axes, split.images.flatten(0, 1)[int(flat)].unsqueeze(0), split.data.meta["imagery"])
         row[0].set_ylabel(
             title, rotation=0, ha="right", va="center", fontsize=9.5, labelpad=8, fontweight="bold"
         )

@@ -1,4 +1,4 @@
-"""The data card: what a prepared data set holds, for people (card.md, sheet.png) and programs (card.json)."""
+"""The data card: content of a prepared data set, for people (card.md, sheet.png) and programs (card.json)."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ LISTED_DUPLICATES = 20
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """What a data set's `build` hands over: arrays and meta as in `tasks.dataset`, `arrays` = further .npz files."""
+    """Result of a data set's `build`: images, meta and originals as in `tasks.dataset.ImageData`; arrays: .npz file -> content."""
 
     images: np.ndarray
     meta: dict
@@ -28,12 +28,12 @@ class Built:
 
 
 def prepared_digest(images: np.ndarray, class_names: list[str]) -> str:
-    """sha256 of what learners see: class names and uint8 images, in order."""
+    """sha256 of the content that learners see: class names and uint8 images, in order."""
     return content_digest(zip(class_names, images, strict=True))
 
 
 def duplicates(images: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Groups of identical images as (class, image) indices."""
+    """Find identical images in `[classes, per_class, ...]`: groups of (class, image) indices."""
     groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for c, image in np.ndindex(*images.shape[:2]):
         groups[hashlib.blake2b(np.ascontiguousarray(images[c, image]).data, digest_size=16).digest()].append(
@@ -43,7 +43,7 @@ def duplicates(images: np.ndarray) -> list[list[tuple[int, int]]]:
 
 
 def _audit(built: Built) -> dict:
-    """Identical images, compared at the highest resolution there is: in total and, per split, across its parts."""
+    """Count identical images at the highest resolution available: in total and, per split, across its parts."""
     meta = built.meta
     groups = duplicates(built.images if built.originals is None else built.originals)
     crossing = {}
@@ -68,7 +68,7 @@ def _count(groups: set[str]) -> int:
 
 
 def make_card(built: Built) -> dict:
-    """Counts, digest, duplicate audit, origin: the content of card.json."""
+    """Return the content of card.json: counts, digest, duplicate audit, origin."""
     meta, shape = built.meta, built.images.shape
     parts = {
         split: {
@@ -98,7 +98,7 @@ def make_card(built: Built) -> dict:
 
 
 def to_markdown(card: dict) -> str:
-    """card.md; also what `bench prepare` prints."""
+    """Return the content of card.md, which `bench prepare` prints, too."""
     size = "x".join(map(str, card["image_shape"]))
     lines = [
         f"# {card['name']}",
@@ -140,14 +140,14 @@ def to_markdown(card: dict) -> str:
 
 
 def draw_sheet(images: np.ndarray, path: Path) -> None:
-    """A picture of evenly spaced classes (rows) and their first images (columns)."""
+    """Save a picture of evenly spaced classes (rows) and their first images (columns)."""
     classes = np.linspace(0, len(images) - 1, min(SHEET_CLASSES, len(images))).astype(int)
     rows = [np.concatenate([_framed(image) for image in images[c][:SHEET_IMAGES]], axis=1) for c in classes]
     Image.fromarray(np.concatenate(rows, axis=0)).quantize(256).save(path, optimize=True)
 
 
 def _framed(image: np.ndarray) -> np.ndarray:
-    # Drawings are shown as on paper, dark on white.
+    # Drawings appear as on paper, dark on white.
     shown = image if image.ndim == 3 else 255 - image
     if len(shown) > SHEET_SIDE:
         shown = np.asarray(Image.fromarray(shown).resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.BOX))

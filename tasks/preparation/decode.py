@@ -1,4 +1,4 @@
-"""Decoding of image files: drawings to ink, photos to squares of one size."""
+"""Decode image files: drawings to ink, photos to squares of one size. DataError names a file that cannot be read."""
 
 import io
 
@@ -14,18 +14,18 @@ def _open(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{name}: not a readable image ({error})") from error
     return image
 
 
 def decode_ink(data: bytes, name: str) -> np.ndarray:
-    """A black-on-white drawing -> bool `[H, W]`, ink = True. Converted to 8 bit first: see `omniglot.NOTES`."""
+    """Decode a black-on-white drawing: bool `[H, W]`, ink = True. Converted to 8 bit first (see `omniglot.NOTES`)."""
     return np.asarray(_open(data, name).convert("L")) < 128
 
 
 def decode_photo(data: bytes, name: str, size: int) -> np.ndarray:
-    """A photo -> uint8 `[size, size, 3]`; another size is squashed to the square by area average."""
+    """Decode a photo: uint8 `[size, size, 3]`; another size is squashed to the square by area average."""
     pixels = np.asarray(_open(data, name).convert("RGB"))
     if pixels.shape[:2] == (size, size):
         return pixels

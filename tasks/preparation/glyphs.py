@@ -1,12 +1,12 @@
-"""Glyphs: the embedded data set, drawn from the fonts that matplotlib ships. No download, the same bytes everywhere.
+"""Glyphs: the embedded data set, drawn from the fonts of matplotlib. It needs no download and has the same bytes everywhere.
 
-Characters are classes, scripts are alphabets, and each class has 20 "drawers". As in Omniglot a drawer has a hand: the
-typeface, stroke width, slant and proportions are shared by all characters that one drawer draws in one script. On top
-comes a fresh pose and a smooth elastic warp for every single drawing, so that drawings of one character look alike to a
-person while their pixels hardly overlap.
+Characters are classes, scripts are alphabets, and each class has 20 "drawers". As in Omniglot, a drawer has a hand: all
+characters that one drawer draws in one script share typeface, stroke width, slant and proportions. Every drawing has a
+pose and a smooth elastic warp of its own, so that drawings of one character look alike to a person while their pixels
+hardly overlap.
 
-Characters are turned at random and scripts such as Canadian Syllabics or arrows hold characters that differ by a quarter
-turn only, so rotated copies do not make new classes here (`rotations` is 1).
+Characters are turned at random, and scripts such as Canadian Syllabics or arrows hold characters that differ by a quarter
+turn only, so rotated copies make no new classes here (`rotations` is 1).
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from tasks.preparation.outlines import SIZE, WAVES, Pose, draw, growth, render, 
 from tasks.seeds import numpy_generator
 
 DRAWERS = 20
-ALIKE = 0.88  # characters that correlate more than this count as one
-AKIN = 0.6  # a face that correlates less than this with the first one shows another character
+ALIKE = 0.88  # correlation above which two characters count as one
+AKIN = 0.6  # correlation with the first face below which a face shows another character
 FACES = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
 
-# Part of the split and code points (first, last) of each script. Where scripts share a shape (Latin A, Greek Alpha) the
-# one listed first keeps it; the scripts of the test part come first because they are the smaller ones.
+# Script -> part of the split, and ranges of code points (first, last). Where scripts share a shape (Latin A, Greek Alpha),
+# the script listed first keeps it. Scripts of the test part come first because they are smaller.
 SCRIPTS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
     "Greek and Coptic": ("test", ((0x0370, 0x03FF),)),
     "Hebrew": ("test", ((0x05D0, 0x05EA),)),
@@ -53,26 +53,26 @@ SCRIPTS: dict[str, tuple[str, tuple[tuple[int, int], ...]]] = {
 
 
 def candidates() -> dict[int, str]:
-    """Script of every letter, digit and symbol of SCRIPTS, without modifiers and precomposed (accented) forms."""
+    """Letters, digits and symbols of SCRIPTS without modifiers and precomposed (accented) forms: code point -> script."""
     codes = {
         code: script
         for script, (_, ranges) in SCRIPTS.items()
         for first, last in ranges
         for code in range(first, last + 1)
     }
-    kinds = {code: unicodedata.category(chr(code)) for code in codes}
+    categories = {code: unicodedata.category(chr(code)) for code in codes}
     return {
         code: script
         for code, script in codes.items()
-        if kinds[code][0] in "LNS"
-        and kinds[code] not in ("Lm", "Sk")
+        if categories[code][0] in "LNS"
+        and categories[code] not in ("Lm", "Sk")
         and not unicodedata.decomposition(chr(code))
     }
 
 
 @dataclass(frozen=True, eq=False)
 class Character:
-    """One class: its shape in every face, `[faces, CANVAS, CANVAS]`."""
+    """One class. shapes: float32 `[faces, CANVAS, CANVAS]`, one per typeface (`outlines.render`)."""
 
     code: int
     script: str
@@ -84,7 +84,7 @@ class Character:
 
 
 def select(characters: list[Character]) -> list[Character]:
-    """Drop faces that show another character, then every character that looks like an earlier one in some face."""
+    """Drop faces that show another character, then each character that resembles an earlier one in some face."""
     owner = np.repeat(np.arange(len(characters)), [len(c.shapes) for c in characters])
     like = similarity(
         np.concatenate([c.shapes for c in characters]), np.stack([c.shapes[0] for c in characters])
@@ -104,7 +104,7 @@ def select(characters: list[Character]) -> list[Character]:
 
 @cache
 def alphabet() -> tuple[Character, ...]:
-    """The classes, sorted by name."""
+    """Return the classes, sorted by name."""
     found = []
     for code, script in candidates().items():
         shapes = [shape for face in FACES if (shape := render(code, face)) is not None]
@@ -114,7 +114,7 @@ def alphabet() -> tuple[Character, ...]:
 
 
 def poses(character: Character) -> tuple[np.ndarray, Pose]:
-    """How each drawer draws a character: int64 `[DRAWERS]` index of the face, and the pose."""
+    """Return the face (int64 `[DRAWERS]`, index) and the pose in which each drawer draws a character."""
     script, shapes = character.script, character.shapes
     hands = [numpy_generator("glyphs", "hand", script, drawer).uniform(-1, 1, 4) for drawer in range(DRAWERS)]
     face, slant, aspect, stroke = np.array(hands).T
@@ -136,7 +136,7 @@ def poses(character: Character) -> tuple[np.ndarray, Pose]:
 
 
 def drawings(character: Character) -> np.ndarray:
-    """One character by each drawer: uint8 `[DRAWERS, SIZE, SIZE]`, ink = 255."""
+    """Draw one character by each drawer: uint8 `[DRAWERS, SIZE, SIZE]`, ink = 255."""
     chosen, pose = poses(character)
     return np.rint(255 * draw(character.shapes[chosen], pose, samples=2)).astype(np.uint8)
 
@@ -152,7 +152,7 @@ def build() -> tuple[np.ndarray, dict]:
     }
     return images, {
         "name": "glyphs",
-        "kind": "glyphs",
+        "imagery": "glyphs",
         "size": SIZE,
         "channels": 1,
         "class_names": [character.name for character in characters],

@@ -38,7 +38,7 @@ def _meta(images: np.ndarray, names: list[str], spec: Spec, form: str) -> dict:
         digest, "no copy known here; other encodings move results by 1 to 3 points"
     )
     return {
-        "kind": "photos",
+        "imagery": "photos",
         "size": spec.size,
         "channels": 3,
         "class_names": names,

@@ -42,7 +42,7 @@ def build(_scratch: Path) -> Built:
     ink, classes = stack_classes(drawings)
     images = shrink_ink(ink, SIZE)
     meta = {
-        "kind": "glyphs",
+        "imagery": "glyphs",
         "size": SIZE,
         "channels": 1,
         "class_names": classes,

@@ -1,7 +1,7 @@
-"""Outlines of characters as signed distances: taken from a font, drawn in any pose, compared with each other.
+"""Outlines of characters as signed distances: rendered from a font, drawn in any pose, compared with each other.
 
-A shape is the signed distance to the outline of a character, float32 `[CANVAS, CANVAS]` in pixels, positive on the ink.
-Moving the outline (a thicker or thinner stroke) is then an addition, and a warp needs no new rendering.
+A shape is the signed distance to the outline of a character in pixels, float32 `[CANVAS, CANVAS]`, positive on the ink.
+A thicker or thinner stroke is then an addition, and a warp needs no new rendering.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,11 @@ def _covered(face: str) -> frozenset[int]:
 
 
 def render(code: int, face: str) -> np.ndarray | None:
-    """The shape of a character in a typeface of matplotlib; None when the face lacks it or it has no ink.
+    """Render a code point in a typeface of matplotlib as a shape, float32 `[CANVAS, CANVAS]` in pixels, positive on the ink.
 
-    The ink is centred and its longer side scaled to EXTENT, so that c and C, or full stop and black circle, become one
-    shape. Unhinted: FreeType's integer rasteriser gives the same pixels everywhere.
+    None: the face lacks the character, or the character has no ink. The ink is centred and its longer side scaled to
+    EXTENT, so that c and C, or full stop and black circle, become one shape. Hinting is off, so that FreeType's integer
+    rasteriser gives the same pixels everywhere.
     """
     if code not in _covered(face):
         return None
@@ -61,16 +62,16 @@ def render(code: int, face: str) -> np.ndarray | None:
 
 
 def growth(shape: np.ndarray, stroke: float, limit: float) -> float:
-    """Pixels, at most `limit`, by which the outline must move outwards for strokes of mean width `stroke`.
+    """Pixels by which the outline of a shape must move outwards to give strokes of mean width `stroke`, within +-`limit`.
 
-    Inside a stroke of width w the distance to its edge averages w / 4.
+    shape: `[CANVAS, CANVAS]`. Inside a stroke of width w the mean distance to its edge is w / 4.
     """
     return float(np.clip((stroke - 4 * shape[shape > 0].mean()) / 2, -limit, limit))
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How N drawings differ from their shapes; float64 `[N]` unless stated."""
+    """Poses of N drawings; float64 `[N]` unless stated."""
 
     turn: np.ndarray  # radians, clockwise
     slant: np.ndarray  # pixels to the right per pixel up
@@ -84,10 +85,10 @@ class Pose:
 
 
 def draw(shapes: np.ndarray, pose: Pose, samples: int) -> np.ndarray:
-    """Shapes `[N, CANVAS, CANVAS]` -> drawings float64 `[N, SIZE, SIZE]` in [0, 1], ink = 1.
+    """Draw shapes `[N, CANVAS, CANVAS]` in N poses: float64 `[N, SIZE, SIZE]` in [0, 1], ink = 1.
 
-    Each pixel averages `samples` x `samples` points, each with the coverage that its distance to the warped outline
-    implies. In float64, so that rounding to 8 bits hides the differences between processors.
+    Each pixel is the mean of `samples` x `samples` points, each with the coverage implied by its distance to the warped
+    outline. Computed in float64, so that rounding to 8 bits hides the differences between processors.
     """
     turn, slant, size, aspect, grow, shift, warp, source = (
         torch.from_numpy(np.ascontiguousarray(a, dtype=np.float64))
@@ -108,7 +109,7 @@ def draw(shapes: np.ndarray, pose: Pose, samples: int) -> np.ndarray:
 
 
 def _blurred(shapes: np.ndarray, grow: np.ndarray, turn: float, aspect: float) -> np.ndarray:
-    """Unit vectors `[N, D]` of blurred drawings in one pose, their mean removed."""
+    """Blurred drawings in one pose as unit vectors without mean, `[N, D]`."""
     count = len(shapes)
     flat = np.zeros(count)
     still = np.zeros((count, 2)), np.zeros((count, 2, WAVES, WAVES))
@@ -119,9 +120,9 @@ def _blurred(shapes: np.ndarray, grow: np.ndarray, turn: float, aspect: float) -
 
 
 def _views(shapes: np.ndarray, turns: Sequence[float], aspects: Sequence[float]) -> list[np.ndarray]:
-    """The blurred shapes `[N, D]`, at equal stroke width, in every pose."""
+    """Blurred shapes at equal stroke width: one `[N, D]` per pose."""
     grow = np.array([growth(shape, stroke=6.0, limit=3.0) for shape in shapes])
-    blocks = [slice(i, i + 256) for i in range(0, len(shapes), 256)]  # small enough for the processor's cache
+    blocks = [slice(i, i + 256) for i in range(0, len(shapes), 256)]  # few enough for the processor's cache
     return [
         np.concatenate([_blurred(shapes[block], grow[block], turn, aspect) for block in blocks])
         for turn in turns
@@ -130,7 +131,7 @@ def _views(shapes: np.ndarray, turns: Sequence[float], aspects: Sequence[float])
 
 
 def similarity(shapes: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Highest correlation of M shapes with turned and stretched versions of N references: `[M, N]`."""
+    """Highest correlation of M shapes with N references over turned and stretched versions of the references: `[M, N]`."""
     (straight,) = _views(shapes, turns=[0.0], aspects=[1.0])
     highest = np.full((len(shapes), len(references)), -1.0)
     for view in _views(references, turns=[-0.2, 0.0, 0.2], aspects=[0.7, 0.85, 1.0, 1.2, 1.4]):

@@ -1,4 +1,4 @@
-"""From sources to the prepared form: dispatch by name, whole or not at all, safe when two processes prepare the same set."""
+"""From sources to the prepared form: by name, whole or not at all, safe when two processes prepare the same data set."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ from tasks.preparation.card import Built, prepared_digest, write_card
 def prepare(name: str, root: Path | None = None, force: bool = False) -> ImageData:
     """Prepare a data set unless it already is (or `force`), and open it.
 
-    ValueError: unknown name. DataError: no good source file; the message says where to put one.
+    ValueError: unknown name. DataError: no good source file; the message names the place for one.
     """
     root = root or prepared_root()
     folder = root / folder_name(name)
@@ -29,7 +29,9 @@ def prepare(name: str, root: Path | None = None, force: bool = False) -> ImageDa
 
 
 def _prepare(name: str, folder: Path) -> None:
-    for stale in folder.parent.glob(f".{folder.name}-*"):  # of a killed process: nobody else holds the lock
+    for stale in folder.parent.glob(
+        f".{folder.name}-*"
+    ):  # left by a killed process, since this one holds the lock
         shutil.rmtree(stale, ignore_errors=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -59,7 +61,7 @@ def _build(name: str, scratch: Path) -> Built:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; a second process waits here and then finds the work done."""
+    """Hold an exclusive lock; a second process waits for it and then finds the work done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

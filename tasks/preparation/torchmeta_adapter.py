@@ -168,7 +168,7 @@ def _meta(maker: Callable[..., Any], classes: Classes, images: np.ndarray, recip
     mean, std = ([0.0], [1.0]) if drawings else channel_statistics(images, splits["train"])
     maker = inspect.unwrap(getattr(maker, "func", maker))
     return {
-        "kind": "glyphs" if drawings else "photos",
+        "imagery": "glyphs" if drawings else "photos",
         "size": recipe.size,
         "channels": 1 if drawings else 3,
         "class_names": ["/".join(words) for words in classes.words],
