@@ -1,0 +1,90 @@
+"""The code of docs/extend.md, applied to a copy of the project and run there: it works as written."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.workspace import ROOT, Workspace
+
+BLOCK = re.compile(r"^```(python|diff)\n# (\S+)\n(.*?)^```$", re.M | re.S)
+STUDY = {
+    "datasets": {"stars": {"ways": [5], "shots": [1]}},
+    "algorithms": ["pixel_prototypes"],
+    "shifts": {"episodes": 4, "scopes": ["task"], "severities": {"haze": [1, 5]}},
+}
+TABLES = "results/tiny/tables"
+
+
+def apply(text: str, folder: Path) -> None:
+    """Save each Python block as the file that it names and make each change; a change must fit exactly one place."""
+    for language, name, code in BLOCK.findall(text):
+        file = folder / name
+        if language == "python":
+            assert not file.exists(), f"{name} exists already"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(code)
+        else:
+            before, after = (
+                "".join(line[1:] for line in code.splitlines(keepends=True) if line[0] in f" {sign}")
+                for sign in "-+"
+            )
+            assert file.read_text().count(before) == 1, f"{name} does not hold once:\n{before}"
+            file.write_text(file.read_text().replace(before, after))
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory) -> Workspace:
+    """A copy with all extensions of the page, in which a small study of them has been run to its report."""
+    workspace = Workspace(tmp_path_factory.mktemp("extended"))
+    apply((ROOT / "docs" / "extend.md").read_text(), workspace.folder)
+    workspace.snakemake("--configfile", workspace.study(**STUDY))
+    return workspace
+
+
+def python(workspace: Workspace, *arguments: str) -> str:
+    """Output of `python ARGUMENTS` in the copy, which must succeed."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, cwd=workspace.folder, env=workspace.environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def cells(workspace: Workspace) -> pd.DataFrame:
+    return pd.read_csv(workspace.folder / TABLES / "cells.csv")
+
+
+def test_every_block_of_code_is_tested():
+    text = (ROOT / "docs" / "extend.md").read_text()
+    assert len(BLOCK.findall(text)) == text.count("\n```") // 2
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "config" / "README.md"]:
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_data_set_is_prepared_and_described(extended):
+    card = (extended.folder / "data" / "prepared" / "stars" / "card.md").read_text()
+    assert "60 classes x 20 images" in card and "| default (default) | train | 40 |" in card
+
+
+def test_the_algorithm_is_listed_and_trained(extended):
+    assert " pixel_prototypes " in python(extended, "-m", "bench", "list")
+    assert set(cells(extended)["algorithm"]) == {"pixel_prototypes"}
+    assert cells(extended).query("shift == 'none' and metric == 'accuracy'")["mean"].item() > 0.2
+
+
+def test_the_algorithm_keeps_the_contract(extended):
+    python(extended, "-m", "pytest", "-q", "-x", "tests/test_contract.py", "-k", "pixel_prototypes")
+
+
+def test_the_shift_is_measured_and_keeps_what_shifts_keep(extended):
+    assert {1, 5} <= set(cells(extended).query("shift == 'haze'")["severity"])
+    python(extended, "-m", "pytest", "-q", "-x", "tests/test_shifts.py", "-k", "haze")
