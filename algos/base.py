@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from algos.hyper import HyperParameters, hyper
 from algos.nets.layers import Statistics
 from tasks.episodes import TRAIN_LABELS, Episodes
 
@@ -31,33 +32,6 @@ class TaskSpec:
     parameters: int = 0
 
 
-def hyper(default: Any, doc: str, choices: tuple | None = None) -> Any:
-    """A hyper-parameter with its meaning (and its allowed values), shown by `python -m bench list --params`."""
-    return field(default=default, metadata={"doc": doc, "choices": choices})
-
-
-@dataclass(frozen=True)
-class HyperParameters:
-    """Base of an algorithm's hyper-parameters: checked, immutable, each declared with `hyper`."""
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value, choices = getattr(self, entry.name), entry.metadata.get("choices")
-            if choices and value not in choices:
-                raise ValueError(
-                    f"hyper-parameter {entry.name}: {value!r} is not one of {', '.join(map(str, choices))}"
-                )
-
-    def override(self, owner: str, values: dict[str, Any]) -> "HyperParameters":
-        """A copy with some values replaced. ValueError names an unknown key or a value of the wrong type."""
-        known = {entry.name: entry for entry in fields(self)}
-        for key, value in values.items():
-            if key not in known:
-                raise ValueError(f"{owner} has no hyper-parameter {key!r}; it has {', '.join(sorted(known))}")
-            _check_type(owner, known[key], value)
-        return replace(self, **values)
-
-
 LABELS = (
     "classes and labels of a training task: any; or fixed by a partition into groups or tuples of classes"
 )
@@ -77,14 +51,6 @@ class Params(HyperParameters):
     schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
     halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
     clip_norm: float = hyper(10.0, "largest global norm of the outer gradient; 0 = no clipping")
-
-
-def _check_type(owner: str, entry: Any, value: Any) -> None:
-    allowed = {int: (int,), float: (int, float), str: (str,), bool: (bool,), (int | None): (int, type(None))}[
-        entry.type
-    ]
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-        raise ValueError(f"hyper-parameter {entry.name} of {owner} must be {entry.type}, not {value!r}")
 
 
 class MetaLearner(nn.Module):

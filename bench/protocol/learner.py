@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+import algos
 from algos.base import MetaLearner
 from bench.study.run import Pretraining, Run
 from bench.study.study import Study, run_spec
@@ -13,7 +14,7 @@ from tasks.seeds import seed_from
 
 def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     """The run's learner with its own initialisation stream, on the CPU."""
-    learner_class = study.learners[run.algorithm]
+    learner_class = _class_of(study, run)
     spec = source.spec(run.way, run.shot)
     if isinstance(run, Pretraining):
         spec = dataclasses.replace(spec, way=training_classes(source))
@@ -25,6 +26,12 @@ def build_learner(study: Study, run: Run, source: Any) -> MetaLearner:
     if learner.pretraining:
         learner.take_encoder(build_learner(study, study.pretraining(run), source))
     return learner
+
+
+def _class_of(study: Study, run: Run) -> type[MetaLearner]:
+    if isinstance(run, Pretraining):
+        return algos.load_pretraining(run.algorithm)
+    return algos.load(study.code(run.algorithm))
 
 
 def training_classes(source: Any) -> int:

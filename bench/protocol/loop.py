@@ -51,7 +51,7 @@ class MetaTraining:
         self.reason: str | None = None
         self.pretraining: dict[str, Any] | None = None
         if learner.trainable:
-            self._prepare(study.config["seed"])
+            self._prepare(study.settings.seed)
 
     def _prepare(self, study_seed: int) -> None:
         # Ordinary tasks whatever `train_labels` says: the best checkpoint is the one that does best on new classes, so

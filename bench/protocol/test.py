@@ -52,8 +52,7 @@ def test(study: Study, run: Run) -> None:
             f"{run.folder} has no trained model: run `python -m bench train {study.origin} {run.name}`"
         )
     spec = test_spec(study, run)
-    train = study.config["train"]
-    device = machine.set_up(train["device"], train["threads"])
+    device = machine.set_up(study.settings.train.device, study.settings.train.threads)
     source = open_source(run.dataset, spec["split"], device)
     frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
     learner = build_learner(study, run, source).to(device).eval()

@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
 def summarize(study: Study) -> Path:
     """Write the tables of the study; return their folder. Raises ResultError when runs cannot be compared."""
     found = [(run, read_run(run.folder)) for run in study.runs()]
-    yardsticks = {algos.name_of(name): learner.yardstick for name, learner in study.learners.items()}
+    yardsticks = {algos.name_of(name): card.yardstick for name, card in study.cards.items()}
     rows = defaultdict(list)
     for setting, group in by_setting(found).items():
         check_same_episodes([result for _, result in group])

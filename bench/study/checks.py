@@ -4,12 +4,13 @@ import itertools
 from collections.abc import Mapping
 
 import algos
+from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts
 from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name
 from tasks.shift_table import SHIFTS, Shift
 
 
-def check_variants(settings: Settings, learners: Mapping) -> None:
+def check_variants(settings: Settings, cards: Mapping[str, Card]) -> None:
     """A variant has a name of its own, and hyper-parameters that its algorithm has."""
     names = {algos.name_of(algorithm) for algorithm in settings.algorithms}
     names |= set(algos.discover()) | set(algos.pretrainings())
@@ -17,27 +18,27 @@ def check_variants(settings: Settings, learners: Mapping) -> None:
         if name in names:
             raise ValueError(f"variants: {name!r} is an algorithm; give the variant another name")
         try:
-            learners[name].Params().override(name, variant.params)
+            cards[name].check(name, variant.params)
         except ValueError as error:
             raise ValueError(f"variants: {name}: {error}") from error
 
 
-def check_overrides(settings: Settings, learners: Mapping) -> None:
+def check_overrides(settings: Settings, cards: Mapping[str, Card]) -> None:
     """A key of `overrides` names one algorithm or pretraining of the study and some of its tasks; its values fit."""
     tasks = set(settings.datasets)
     for entry in settings.datasets.values():
         tasks |= {f"{way}way" for way in entry.ways} | {f"{shot}shot" for shot in entry.shots}
     for key, values in settings.overrides.items():
-        named = set(key.split()) & set(learners)
-        strange = set(key.split()) - set(learners) - tasks
+        named = set(key.split()) & set(cards)
+        strange = set(key.split()) - set(cards) - tasks
         if len(named) != 1 or strange:
             raise ValueError(
-                f"overrides: {key!r} must name one algorithm of the study ({', '.join(learners)}) "
+                f"overrides: {key!r} must name one algorithm of the study ({', '.join(cards)}) "
                 f"and may add tasks of it ({', '.join(sorted(tasks))})"
             )
         name = named.pop()
         try:
-            learners[name].Params().override(name, values)
+            cards[name].check(name, values)
         except ValueError as error:
             raise ValueError(f"overrides: {key}: {error}") from error
 

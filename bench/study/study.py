@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 import algos
+from algos import Card
 from bench.paths import results_root
 from bench.study import checks
 from bench.study.jobs import TestingJob, TrainingJob
@@ -32,9 +33,9 @@ class Study:
             raise ValueError(f"{origin}: {error}") from error
 
     def _check(self) -> None:
-        if not self.learners:
+        if not self.cards:
             raise ValueError("algorithms: there are none, and no variants; name at least one")
-        checks.check_variants(self.settings, self.learners)
+        checks.check_variants(self.settings, self.cards)
         checks.check_overrides(self.settings, self._by_short_name())
         checks.check_shifts(self.settings.shifts)
         checks.check_experiments(self.settings.experiments, self.settings)
@@ -45,26 +46,28 @@ class Study:
         return self.settings.model_dump(mode="json")
 
     @cached_property
-    def learners(self) -> dict[str, type[algos.MetaLearner]]:
-        """Class of each algorithm and variant of the study, then of each pretraining that these share."""
+    def cards(self) -> dict[str, Card]:
+        """Card of each algorithm and variant of the study, then of each pretraining that these share."""
         try:
-            found = {name: algos.load(self.code(name)) for name in self._named()}
-            return found | {
-                learner.pretraining: algos.load_pretraining(learner.pretraining)
-                for learner in found.values()
-                if learner.pretraining
-            }
+            found = {name: algos.card(self.code(name)) for name in self._named()}
+            shared = [card.pretraining for card in found.values() if card.pretraining]
+            return found | {name: algos.pretraining_card(name) for name in shared}
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"algorithms: {error}") from error
+
+    @property
+    def learners(self) -> dict[str, Card]:
+        """The cards."""
+        return self.cards
 
     def _named(self) -> list[str]:
         return [*self.settings.algorithms, *self.settings.variants]
 
-    def _by_short_name(self) -> dict[str, type[algos.MetaLearner]]:
-        """Learners by the names that `overrides` may use: a file's stem instead of its path, a variant's algorithm, too."""
+    def _by_short_name(self) -> dict[str, Card]:
+        """Cards by the names that `overrides` may use: a file's stem instead of its path, a variant's algorithm, too."""
         return {
-            algos.name_of(name): learner
-            for algorithm, learner in self.learners.items()
+            algos.name_of(name): card
+            for algorithm, card in self.cards.items()
             for name in (algorithm, self.code(algorithm))
         }
 
@@ -79,7 +82,7 @@ class Study:
 
     def title_of(self, algorithm: str) -> str:
         """Title of a learner in the report; that of a variant says how it differs from its algorithm."""
-        title, variant = self.learners[algorithm].title, self.variant(algorithm)
+        title, variant = self.cards[algorithm].title, self.variant(algorithm)
         if variant is None:
             return title
         changed = ", ".join(f"{key} {value}" for key, value in variant.params.items())
@@ -99,11 +102,11 @@ class Study:
             for algorithm in self._named()
             for seed in self.settings.seeds
         ]
-        return [run for run in every if run.kind in self.learners[run.algorithm].tasks]
+        return [run for run in every if run.kind in self.cards[run.algorithm].tasks]
 
     def pretraining(self, run: Run) -> Pretraining | None:
         """The shared training that a run starts from, if its algorithm has one."""
-        name = self.learners[run.algorithm].pretraining
+        name = self.cards[run.algorithm].pretraining
         return Pretraining(self.name, run.dataset, *VALIDATION_TASK, name, run.seed) if name else None
 
     def pretrainings(self) -> list[Pretraining]:
@@ -125,7 +128,7 @@ class Study:
         A variant has those of its algorithm, then its own.
         """
         steps, variant = self.settings.train.steps, self.variant(run.algorithm)
-        values = {"steps": steps} if steps and self.learners[run.algorithm].trainable else {}
+        values = {"steps": steps} if steps and self.cards[run.algorithm].trainable else {}
         words = run.words | {algos.name_of(self.code(run.algorithm))}
         for key, entry in sorted(self.settings.overrides.items(), key=lambda item: len(item[0].split())):
             if set(key.split()) <= words:
