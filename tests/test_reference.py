@@ -1,4 +1,4 @@
-"""Reference results: what is kept, in which order it is made, and the README that shows it."""
+"""Reference results: what they hold, in which order it is made, and the README that shows it."""
 
 import os
 import signal
@@ -42,14 +42,14 @@ def folder(algorithm, seed):
     return Path("results/synthetic/omniglot/5way_1shot") / algorithm / f"seed{seed}"
 
 
-def keep_all():
+def add_all():
     for algorithm in ("pixel_nn", "protonet", "maml"):
         for seed in (0, 1):
-            reference_store.keep(folder(algorithm, seed))
+            reference_store.add_run(folder(algorithm, seed))
 
 
-def test_a_kept_run_has_a_row_per_condition_and_its_values(study):
-    path = reference_store.keep(folder("protonet", 0))
+def test_a_reference_result_has_a_row_per_condition_and_its_values(study):
+    path = reference_store.add_run(folder("protonet", 0))
     table = reference_store.load_reference()
     assert list(table) == reference_store.COLUMNS
     assert len(table) == 2 * (1 + 2 * 2)  # modes, clean and two severities in two scopes
@@ -70,26 +70,26 @@ def test_a_kept_run_has_a_row_per_condition_and_its_values(study):
     assert path.with_suffix(".json").read_text() == (folder("protonet", 0) / "run.json").read_text()
 
 
-def test_keeping_is_idempotent_and_independent_of_the_order(study):
-    keep_all()
+def test_adding_is_idempotent_and_independent_of_the_order(study):
+    add_all()
     table = Path("results/reference/results.csv")
     before = table.read_bytes()
     for algorithm, seed in (("maml", 1), ("protonet", 0), ("pixel_nn", 1)):
-        reference_store.keep(folder(algorithm, seed))
+        reference_store.add_run(folder(algorithm, seed))
     assert table.read_bytes() == before
     diverged = reference_store.load_reference().query("algorithm == 'maml' and seed == 1")
     assert len(diverged) == 1 and diverged["status"].item() == "diverged" and diverged["mean"].isna().item()
 
 
-def test_unfinished_or_incomparable_runs_are_not_kept(study, capsys):
+def test_unfinished_or_incomparable_runs_are_not_added(study, capsys):
     (folder("maml", 0) / "test.json").unlink()
     assert __main__.main(["reference", "--add", str(folder("maml", 0))]) == 2
     assert "maml/seed0 is untested" in capsys.readouterr().err
-    reference_store.keep(folder("protonet", 0))
+    reference_store.add_run(folder("protonet", 0))
     test = folder("protonet", 1) / "test.json"
     test.write_text(test.read_text().replace("omniglot-5-1-0", "other"))
     with pytest.raises(ResultError, match="episodes_digest other differs from omniglot-5-1"):
-        reference_store.keep(folder("protonet", 1))
+        reference_store.add_run(folder("protonet", 1))
 
 
 def write_list(study, *runs):
@@ -99,8 +99,8 @@ def write_list(study, *runs):
     return path
 
 
-def test_the_list_goes_on_where_it_stopped(study, monkeypatch, capsys):
-    """Order of priority, only the stages that are left, a failure does not stop the others."""
+def test_the_list_resumes_where_it_stopped(study, monkeypatch, capsys):
+    """Order of priority, only the jobs that are left, a failure does not stop the others."""
     (folder("protonet", 0) / "test.json").unlink()
     for file in folder("protonet", 1).iterdir():
         file.unlink()
@@ -124,7 +124,7 @@ def test_the_list_goes_on_where_it_stopped(study, monkeypatch, capsys):
         ["test", str(study), runs[2]],
     ]
     assert "protonet/seed1 failed" in capsys.readouterr().err
-    assert len(reference_store.kept_keys(reference_store.load_reference())) == 2
+    assert len(reference_store.run_keys(reference_store.load_reference())) == 2
     called.clear()
     monkeypatch.setattr(reference, "call", lambda command: called.append(command[3]) or 130)
     monkeypatch.setattr(reference, "is_prepared", lambda name: True)
@@ -135,7 +135,7 @@ def test_the_list_goes_on_where_it_stopped(study, monkeypatch, capsys):
     assert "2 of 3 done" in shown and shown.count("pending") == 1
 
 
-def test_a_signal_is_handed_on_once_and_waited_for(tmp_path):
+def test_a_signal_is_passed_on_once_and_waited_for(tmp_path):
     """The child ends in its own time, as a training does that saves a checkpoint."""
     script = (
         "import pathlib, signal, sys, time\n"
@@ -169,7 +169,7 @@ def test_bad_lists_are_refused(tmp_path):
 
 
 def test_readme_shows_measured_beside_published_and_is_checked(study, capsys):
-    keep_all()
+    add_all()
     assert __main__.main(["readme", "--check"]) == 1
     assert "README.md" in capsys.readouterr().err and Path("README.md").read_text() == EMPTY
     assert __main__.main(["readme"]) == 0
@@ -195,12 +195,12 @@ def test_readme_shows_measured_beside_published_and_is_checked(study, capsys):
 
 
 def test_a_changed_result_makes_readme_and_figure_stale(study, capsys):
-    reference_store.keep(folder("protonet", 0))
+    reference_store.add_run(folder("protonet", 0))
     assert __main__.main(["readme"]) == 0
     figure = Path("results/reference/figures/headline.svg")
     before = figure.read_bytes()
     assert __main__.main(["readme"]) == 0 and figure.read_bytes() == before
-    reference_store.keep(folder("protonet", 1))
+    reference_store.add_run(folder("protonet", 1))
     assert __main__.main(["readme", "--check"]) == 1
     assert "README.md and results/reference/figures/headline.svg" in capsys.readouterr().err.replace(
         f"{Path.cwd()}/", ""
@@ -209,7 +209,7 @@ def test_a_changed_result_makes_readme_and_figure_stale(study, capsys):
 
 
 def test_the_study_closest_to_the_published_budget_counts(study):
-    reference_store.keep(folder("protonet", 0))
+    reference_store.add_run(folder("protonet", 0))
     table = Path("results/reference/results.csv")
     longer = reference_store.load_reference().assign(study="longer", budget_share=0.5)
     longer["mean"] += 0.01
@@ -222,7 +222,7 @@ def test_the_study_closest_to_the_published_budget_counts(study):
 
 def test_readme_without_results_or_markers(study):
     assert __main__.main(["readme"]) == 0
-    assert "No reference results are kept yet" in Path("README.md").read_text()
+    assert "There are no reference results yet" in Path("README.md").read_text()
     assert __main__.main(["readme", "--check"]) == 0
     Path("README.md").write_text("no markers")
     assert __main__.main(["readme"]) == 2

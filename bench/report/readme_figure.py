@@ -10,21 +10,23 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.style import Look, Setting, at, looks, settings
+from bench.report.style import Look, looks
 from bench.report.svg import INK, STYLE
 from bench.results.files import atomic_write
+from bench.results.metrics import METRICS
+from bench.results.setting import Setting, at, settings
 
-# The README has a light and a dark page: the figure brings its own.
+# The figure has a background of its own: README pages are light or dark.
 WHITE = {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white"}
-_WIDTH, _ROW, _FRAME = 4.6, 0.33, 0.85  # inches: of a panel, of a line in it, of what is around its lines
+_WIDTH, _ROW, _FRAME = 4.6, 0.33, 0.85  # inches: width of a panel, height of a line in it and of its frame
 _OFFSETS = {"inductive": 0.16, "transductive": -0.16}
 
 
 def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
-    """One panel per task, one line per trained algorithm; `mark` in the file says which results it shows.
+    """Draw one panel per setting, one line per trained algorithm; `mark` in the file says which results it shows.
 
-    The task with most algorithms stands on the left, the others on the right. What is not trained, such as the floor of
-    raw pixels, is in the table only: it would take the axis from all the others.
+    The setting with most algorithms is on the left, the others are on the right. Learners without training, such as
+    nearest neighbours of raw pixels, are in the table only: they would stretch the axis.
     """
     rows = rows[rows["seconds"].gt(0)] if rows["seconds"].gt(0).any() else rows
     look = looks(rows)
@@ -50,7 +52,8 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
 
 def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Look]) -> None:
     rows = at(rows, task)
-    factor = 100 if rows["metric"].iloc[0] == "accuracy" else 1
+    metric = METRICS[rows["metric"].iloc[0]]
+    factor = metric.scale
     names = list(dict.fromkeys(rows["algorithm"]))[::-1]  # the first one on top
     for row in rows.itertuples():
         y = names.index(row.algorithm) + _OFFSETS[row.mode]
@@ -64,7 +67,7 @@ def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Look]) -
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("accuracy, %" if factor == 100 else "mean squared error")
+    ax.set_xlabel(metric.axis)
 
 
 def _legend() -> list[Line2D]:

@@ -1,8 +1,7 @@
-"""Reference results: finished runs worth keeping, committed under results/reference/.
+"""Make the reference results, which are committed under results/reference/: `python -m bench reference`.
 
-`python -m bench reference` goes down the list config/reference.yaml: it prepares, trains and tests the first run that
-is not kept yet, keeps it, and goes on. Kept are results.csv (one row per run and condition), the run's record and its
-per-episode values.
+Works through the list config/reference.yaml: prepares, trains and tests each run that has no reference result yet, and
+adds it: its rows to results.csv (one per condition), its record and its per-episode values.
 """
 
 import argparse
@@ -18,7 +17,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from bench.results.reference_store import KEY_COLUMNS, keep, kept_keys, load_reference, own_task
+from bench.results.reference_store import KEY_COLUMNS, add_run, load_reference, own_task, run_keys
 from bench.results.run_folder import read_run
 from bench.study.run import Run
 from bench.study.study import Study, load_study
@@ -56,20 +55,22 @@ class Entry:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `python -m bench reference`."""
     parser.add_argument(
-        "list", nargs="?", default="config/reference.yaml", help="which runs, in order of priority"
+        "list", nargs="?", default="config/reference.yaml", help="YAML list of runs, in order of priority"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--list", dest="show", action="store_true", help="only say what is done and what is pending"
+        "--list", dest="show", action="store_true", help="only print what is done and what is pending"
     )
-    what.add_argument("--add", metavar="FOLDER", nargs="+", help="only keep these finished run folders")
+    what.add_argument("--add", metavar="FOLDER", nargs="+", help="only add these finished run folders")
 
 
 def main(args: argparse.Namespace) -> int:
+    """Add runs, print the list, or do what is pending."""
     if args.add:
         for folder in args.add:
-            print(f"kept {keep(Path(folder))}")
+            print(f"added {add_run(Path(folder))}")
         return 0
     entries = read_list(Path(args.list))
     if args.show:
@@ -79,10 +80,10 @@ def main(args: argparse.Namespace) -> int:
 
 
 def read_list(path: Path) -> list[Entry]:
-    """The runs in order of priority. ValueError names the file and the bad line."""
+    """Return the runs in order of priority. Raises ValueError naming the file and the bad entry."""
     if not path.exists():
         raise FileNotFoundError(
-            f"{path} does not exist; it lists the reference runs as {{study: ..., run: ...}}"
+            f"{path} does not exist; write a YAML list of entries {{study: FILE, run: NAME}}"
         )
     lines = yaml.safe_load(path.read_text()) or []
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(LIST_SCHEMA).iter_errors(lines))
@@ -92,10 +93,10 @@ def read_list(path: Path) -> list[Entry]:
 
 
 def work(entries: list[Entry]) -> int:
-    """Do what is pending, in order. A run that fails is reported and skipped; 130 after SIGTERM or Ctrl-C."""
+    """Do what is pending, in order. Return 1 if a run failed (the others are done), 130 after SIGTERM or Ctrl-C."""
     failed = []
     for entry in entries:
-        if entry.key in kept_keys(load_reference()):
+        if entry.key in run_keys(load_reference()):
             continue
         print(f"reference: {entry.run_name} of {entry.study_file}", flush=True)
         code = finish(entry)
@@ -103,9 +104,9 @@ def work(entries: list[Entry]) -> int:
             return 130
         if code:
             failed.append(entry.run_name)
-            print(f"reference: {entry.run_name} failed (see above); going on with the next", file=sys.stderr)
+            print(f"reference: {entry.run_name} failed (see above); next run", file=sys.stderr)
         else:
-            print(f"reference: kept {keep(entry.run.folder)}", flush=True)
+            print(f"reference: added {add_run(entry.run.folder)}", flush=True)
     print(
         f"reference: {len(failed)} of {len(entries)} runs failed: {', '.join(failed)}"
         if failed
@@ -115,7 +116,7 @@ def work(entries: list[Entry]) -> int:
 
 
 def finish(entry: Entry) -> int:
-    """Bring one run to its end, each job a process of its own; the exit code of the first one that fails."""
+    """Run the jobs that a run still needs, each in a process of its own; return the first exit code that is not 0."""
     result = read_run(entry.run.folder)
     commands = []
     if result.run is None:
@@ -135,15 +136,18 @@ def finish(entry: Entry) -> int:
 
 
 def call(command: list[str]) -> int:
-    """Run a command; SIGTERM and Ctrl-C are handed on once, so that a training saves its checkpoint. 130: stopped."""
+    """Run a command and return its exit code, 130 if stopped.
+
+    SIGTERM and Ctrl-C are passed to it once, so that a training saves its checkpoint.
+    """
     child = subprocess.Popen(command, start_new_session=True)  # else a terminal's Ctrl-C would reach it twice
     stopped = []
 
-    def hand_on(number: int, _frame: object) -> None:
+    def pass_on(number: int, _frame: object) -> None:
         stopped.append(number)
         child.send_signal(number)
 
-    previous = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         code = child.wait()
     finally:
@@ -153,9 +157,9 @@ def call(command: list[str]) -> int:
 
 
 def show(entries: list[Entry], console: Console) -> None:
-    """Print the list with what is done and what is pending."""
+    """Print the list, with the state and the result of each run."""
     frame = load_reference()
-    keys = kept_keys(frame)
+    keys = run_keys(frame)
     clean = own_task(frame[frame["paper_mode"].astype(bool)]).set_index(KEY_COLUMNS)
     table = Table(box=None, pad_edge=False)
     for column in ("run", "study", "state", "result", "share of published tasks"):
