@@ -1,1 +1,1 @@
-"""Speed of the code paths that matter, each against the straightforward way to do the same: `python -m benchmarks`."""
+"""Speed of the code paths that matter, each compared with the straightforward way: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure all cases, or those named, on one thread."""
+"""`python -m benchmarks`: measure all cases, or the named ones, on one thread."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).with_name("results.csv")
 
 
 def run(names: list[str], scale: Scale, device: torch.device, output: Path) -> None:
-    """Check that compared variants agree, measure them, print and write the table after each case."""
+    """Check that compared variants agree and measure them; print and write the table after each case."""
     provenance = machine.provenance(device, machine.now())
     for name in names:
         measured = []

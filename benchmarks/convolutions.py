@@ -1,7 +1,7 @@
-"""Case `convolutions`: the two forms of a block with filters for each task, by the number of images of a task.
+"""Case `convolutions`: the two forms of a block with per-task filters, by the number of images per task.
 
-Measured inside the network that uses them, because what a form saves or costs depends on the memory layout that
-the next layer finds.
+Both are measured inside the network that uses them, because the cost of a form depends on the memory layout that it
+leaves to the next layer.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
 
 
 def per_task_filters(net: Conv4, tasks: int) -> dict[str, Tensor]:
-    """Filters `[tasks, O, C, k, k]` by name; scale and shift stay shared, as in MAML's inner loop."""
+    """Return filters `[tasks, O, C, k, k]` by name; scale and shift stay shared, as in MAML's inner loop."""
     return {
         name: w.detach().repeat(tasks, 1, 1, 1, 1).requires_grad_()
         for name, w in net.named_parameters()
@@ -54,7 +54,10 @@ def _run(back_end: Callable, net: Conv4, weights: dict[str, Tensor], x: Tensor, 
 def gradients(
     back_end: Callable, net: Conv4, weights: dict[str, Tensor], x: Tensor, second: bool
 ) -> tuple[Tensor, ...]:
-    """Gradients by the filters of the features' squares; if `second`, of the squares of those gradients."""
+    """Return the gradients of the mean squared features with respect to the filters.
+
+    second: return the gradients of the sum of squares of those gradients instead.
+    """
     with patch.object(ConvNorm, "forward", back_end):
         features = functional_call(net, weights, (x, Statistics.batch()))
     leaves = list(weights.values())
@@ -63,7 +66,7 @@ def gradients(
 
 
 def check_equal(device: torch.device) -> None:
-    """AssertionError unless both forms and the one in use give the same gradients in float64."""
+    """Raise AssertionError unless both forms and the one in use give the same gradients in float64."""
     net = Conv4((1, 28, 28), 4).double().to(device)
     x = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64, device=device)
     weights = per_task_filters(net, 2)

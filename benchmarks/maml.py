@@ -31,7 +31,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
 
 
 class OurStep:
-    """`meta_update` on the same episodes each time, at a rate of zero: as much work, and the weights stay."""
+    """`meta_update` on the same episodes each time, at a rate of zero: the full work, but constant weights."""
 
     def __init__(self, model: MAML, episodes: Episodes):
         self.model, self.episodes = model.train(), episodes
@@ -45,7 +45,7 @@ class OurStep:
 
 
 class PlainStep:
-    """The same step as a loop over tasks."""
+    """The same step, written as a loop over tasks."""
 
     def __init__(self, model: MAML, episodes: Episodes):
         self.params, self.episodes = model.params, episodes
@@ -62,7 +62,7 @@ class PlainStep:
 
 
 def check_equal(form: str, steps: int, device: torch.device) -> None:
-    """AssertionError unless loss and clipped meta-gradient of both ways agree in float64."""
+    """Raise AssertionError unless the loss and the clipped meta-gradient of both ways agree in float64."""
     kind = dict(backbone=form, hidden=CHECK["hidden"], inner_steps=steps)
     model = synthetic.learner(MAML, device, **kind).double()
     episodes = synthetic.double(synthetic.episodes(CHECK["tasks"], 5, 1, 5, device))

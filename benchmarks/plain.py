@@ -1,7 +1,7 @@
-"""The straightforward code that ours is compared with: one task at a time, torch's native layers.
+"""The straightforward code that ours is compared with: one task at a time, with torch's native layers.
 
-The convolutions have no bias: batch norm cancels it, and results can then be compared parameter by parameter. The
-usual code keeps it, and does that much more work than this reference.
+Convolutions have no bias, which batch norm would cancel, so that results can be compared parameter by parameter. Common
+code keeps the bias and does slightly more work than this baseline.
 """
 
 import torch
@@ -16,7 +16,7 @@ Weights = dict[str, Tensor]
 def draw_episodes(
     images: Tensor, generator: torch.Generator, tasks: int, way: int, shot: int, query: int
 ) -> Episodes:
-    """Episodes from resident uint8 images `[classes, per_class, C, H, W]`, drawn one at a time with randperm."""
+    """Draw episodes one at a time with randperm from resident uint8 images `[classes, per_class, C, H, W]`."""
     drawn = [_draw_episode(images, generator, way, shot, query) for _ in range(tasks)]
     return Episodes(*(torch.stack(column) for column in zip(*drawn, strict=True)), way)
 
@@ -51,7 +51,7 @@ def network(weights: Weights, x: Tensor, form: str) -> Tensor:
 
 
 def adapt(weights: Weights, x: Tensor, y: Tensor, form: str, steps: int, rate: float, train: bool) -> Weights:
-    """MAML's inner loop for one task; `train` keeps the graph of every step."""
+    """MAML's inner loop for one task: x `[n, C, H, W]`, y `[n]`. train: keep the graph of every step."""
     weights = dict(weights)
     names = [name for name in weights if not name.endswith(("gamma", "beta"))]
     for _ in range(steps):
@@ -64,7 +64,7 @@ def adapt(weights: Weights, x: Tensor, y: Tensor, form: str, steps: int, rate: f
 
 
 def maml_backward(weights: Weights, episodes: Episodes, form: str, steps: int, rate: float) -> Tensor:
-    """Add the meta-gradient to the weights' `.grad`, task by task; returns the mean query loss."""
+    """Add the meta-gradient to `.grad` of the weights, task by task; return the mean query loss `[]`."""
     total = 0.0
     for t in range(len(episodes)):
         adapted = adapt(weights, episodes.support_x[t], episodes.support_y[t], form, steps, rate, train=True)
@@ -75,7 +75,7 @@ def maml_backward(weights: Weights, episodes: Episodes, form: str, steps: int, r
 
 
 class ProtoNet(nn.Module):
-    """Prototypical network of torch's own modules, for one episode."""
+    """Prototypical network made of torch's own modules, for one episode."""
 
     def __init__(self, channels: int, hidden: int):
         super().__init__()
@@ -88,7 +88,7 @@ class ProtoNet(nn.Module):
         return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2))
 
     def copy_weights(self, blocks: nn.ModuleList) -> None:
-        """Take over filters, scales and shifts from the blocks of our Conv4."""
+        """Copy filters, scales and shifts from the blocks of our Conv4."""
         with torch.no_grad():
             for target, source in zip(self.encoder, blocks, strict=False):
                 target[0].weight.copy_(source.weight)
@@ -96,7 +96,7 @@ class ProtoNet(nn.Module):
                 target[1].bias.copy_(source.beta)
 
     def forward(self, episode: Episodes) -> Tensor:
-        """Mean cross-entropy of the first episode's queries."""
+        """Return the mean cross-entropy of the queries of the first episode, `[]`."""
         support_x, support_y = episode.support_x[0], episode.support_y[0]
         features = self.encoder(torch.cat([support_x, episode.query_x[0]]))
         support, query = features[: len(support_x)], features[len(support_x) :]

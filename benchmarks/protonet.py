@@ -1,6 +1,6 @@
-"""Case `protonet`: a training step on one 30-way 1-shot episode with 4 queries, for both settings of malloc.
+"""Case `protonet`: a training step on one 30-way 1-shot episode with 4 queries per class, for both malloc settings.
 
-The setting holds for a whole process and cannot be taken back: each gets a process of its own.
+A malloc setting holds for a whole process and cannot be undone, so each has its own process.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
     with ExitStack() as processes:
         variants = []
         for setting, keep in MALLOC.items():
-            if device.type == "cpu" or keep:  # a GPU has an allocator of its own
+            if device.type == "cpu" or keep:  # a GPU has its own allocator
                 child = ProcessPoolExecutor(1, get_context("spawn"), _start, (scale, device, keep))
                 pool = processes.enter_context(child)
                 variants += [
@@ -45,7 +45,7 @@ def _remote(pool: ProcessPoolExecutor, name: str) -> Callable[[int], tuple[float
 
 
 def _start(scale: Scale, device: torch.device, keep: bool) -> None:
-    """Prepare a child process; what `machine.set_up` does beyond the threads is what `keep` adds."""
+    """Prepare a child process; with `keep`, call `machine.set_up`, which adds the malloc setting."""
     global _device
     _device = machine.set_up(device.type, 1, tf32=True) if keep else device
     torch.set_num_threads(1)
@@ -59,7 +59,7 @@ def _time(name: str, runs: int) -> tuple[float, float]:
 
 
 class PlainStep:
-    """The same step with torch's modules."""
+    """The same step with torch's own modules."""
 
     def __init__(self, model: ProtoNet, episodes: Episodes):
         weight = model.encoder.blocks[0].weight
@@ -81,7 +81,7 @@ class PlainStep:
 
 
 def check_equal(device: torch.device) -> None:
-    """AssertionError unless loss, clipped gradient and running statistics of both ways agree in float64."""
+    """Raise AssertionError unless loss, clipped gradient and running statistics of both ways agree in float64."""
     model = synthetic.learner(ProtoNet, device, hidden=8).double()
     episodes = synthetic.double(synthetic.episodes(1, 5, SHOT, QUERY, device))
     reference = PlainStep(model, episodes)

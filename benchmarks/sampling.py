@@ -1,4 +1,4 @@
-"""Case `sampling`: float32 5-way 1-shot episodes with 15 queries, from images in memory."""
+"""Case `sampling`: float32 5-way 1-shot episodes with 15 queries per class, from images in memory."""
 
 from collections.abc import Callable, Iterator
 
@@ -46,10 +46,10 @@ def _loop(split: ImageSplit, tasks: int, way: int, shot: int, query: int) -> Dra
 
 
 def check_valid(batch: Episodes, per_class: int) -> None:
-    """AssertionError unless each episode has distinct images of `way` classes, each class under one label.
+    """Raise AssertionError unless each episode has distinct images of `way` classes, each class with one label.
 
-    batch: of images from `synthetic.numbered_split`. Samplers draw from different generators, so that each is held
-    to the definition instead of to another one's episodes.
+    batch: episodes from `synthetic.numbered_split`. Samplers draw from different generators, so each is compared with
+    the definition of an episode, not with the episodes of another sampler.
     """
     places = torch.tensor([65536, 256, 1], device=batch.support_x.device)
     x = torch.cat([batch.support_x, batch.query_x], dim=1).flatten(2)

@@ -1,4 +1,4 @@
-"""Random images in the place of a data set: speed does not depend on what is in a picture."""
+"""Random images in place of a data set: speed does not depend on what a picture shows."""
 
 from dataclasses import replace
 
@@ -11,14 +11,14 @@ from tasks.seeds import torch_generator
 
 
 def split(classes: int, per_class: int, device: torch.device) -> ImageSplit:
-    """Grey 28x28 noise."""
+    """Return a split of grey noise: uint8 `[classes, per_class, 1, 28, 28]`."""
     generator = torch_generator("cpu", "benchmarks", classes, per_class)
     images = torch.randint(0, 256, (classes, per_class, 1, 28, 28), generator=generator, dtype=torch.uint8)
     return _resident(images.to(device))
 
 
 def numbered_split(classes: int, per_class: int, device: torch.device) -> ImageSplit:
-    """Colour images of one pixel, which holds the image's flat id as a number to base 256."""
+    """Return one-pixel colour images `[classes, per_class, 3, 1, 1]`: the pixel is the flat id of the image in base 256."""
     ids = torch.arange(classes * per_class, device=device)
     pixels = torch.stack([ids // 65536, ids // 256 % 256, ids % 256], dim=-1).to(torch.uint8)
     return _resident(pixels.view(classes, per_class, 3, 1, 1))
@@ -43,7 +43,7 @@ def on(device: torch.device, batch: Episodes) -> Episodes:
 
 
 def learner(kind: type[MetaLearner], device: torch.device, way: int = 5, **values) -> MetaLearner:
-    """A learner for `way`-way 1-shot tasks with fixed initial weights, some scales negative."""
+    """Build a learner for `way`-way 1-shot tasks with fixed initial weights, some of whose batch-norm scales are negative."""
     torch.manual_seed(0)
     spec = TaskSpec("benchmarks", "classification", (1, 28, 28), way, 1)
     made = kind(spec, kind.resolve("benchmarks", spec, values))

@@ -1,4 +1,4 @@
-"""The table of measurements: on the screen, and in a CSV file that keeps one row per device, case and variant."""
+"""The table of measurements, on the screen and in a CSV file with one row per device, case and variant."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ COLUMNS = [
     "date", "commit", "device", "torch", "threads",
     "case", "name", "variant", "unit", "value", "wall", "ratio",
 ]  # fmt: skip
-"""value: units per CPU-second of one thread (on a GPU: per second); wall: units per second of the clock on the wall;
-ratio: value over the reference variant's, the first of its name."""
+"""value: units per CPU-second of one thread (on a GPU: per second). wall: units per second of wall time.
+ratio: value divided by that of the baseline, the first variant of the same name."""
 
 
 def rows(comparison: Comparison, rates: list[Rate], provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per variant. provenance: of `bench.protocol.machine.provenance`."""
+    """Return one row per variant. provenance: result of `bench.protocol.machine.provenance`."""
     gpu = provenance["gpu"]
     where = {
         "date": provenance["started"][:10],
@@ -42,7 +42,7 @@ def rows(comparison: Comparison, rates: list[Rate], provenance: dict[str, Any]) 
 
 
 def show(comparison: Comparison, measured: list[dict[str, Any]]) -> None:
-    """Print one comparison, with the reason for each variant that is missing."""
+    """Print one comparison, with a reason for each missing variant."""
     title = f"{comparison.case}: {comparison.name}"
     table = Table(title=title, title_justify="left")
     for column in ("variant", measured[0]["unit"], "wall, per second", "ratio"):
@@ -55,7 +55,7 @@ def show(comparison: Comparison, measured: list[dict[str, Any]]) -> None:
 
 
 def write(path: Path, measured: list[dict[str, Any]]) -> None:
-    """Put the rows into the CSV; older ones of the same device and case go, all others stay."""
+    """Write the rows into the CSV; they replace older rows of the same device and case, and all others stay."""
     new = pd.DataFrame(measured, columns=COLUMNS)
     if path.exists():
         old = pd.read_csv(path)
@@ -66,5 +66,5 @@ def write(path: Path, measured: list[dict[str, Any]]) -> None:
 
 
 def _round(value: float) -> float | int:
-    """Four significant digits: more would be noise."""
+    """Round to four significant digits; more would be noise."""
     return float(f"{value:.4g}") if value < 1000 else int(float(f"{value:.4g}"))

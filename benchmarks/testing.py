@@ -27,7 +27,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
 
 
 def _protonet(scale: Scale, device: torch.device) -> Comparison:
-    """Every image of every episode, against each image that occurs once; running statistics, so the same answer."""
+    """Embed every image of every episode, or each distinct image once; running statistics make both answers equal."""
     split = synthetic.split(scale.test_classes, scale.per_class, device)
     check = synthetic.learner(ProtoNet, device, hidden=8).double()
     model = synthetic.learner(ProtoNet, device, hidden=scale.hidden)
@@ -46,7 +46,7 @@ def _protonet(scale: Scale, device: torch.device) -> Comparison:
 
 
 def _maml(scale: Scale, device: torch.device, form: str, steps: int) -> Comparison:
-    """One task at a time, by native layers and by ours, against ours on a batch of tasks."""
+    """Process one task at a time, with native layers and with ours, or a batch of tasks with ours."""
     split = synthetic.split(scale.test_classes, scale.per_class, device)
     check = synthetic.learner(MAML, device, backbone=form, hidden=8, test_steps=steps).double()
     model = synthetic.learner(MAML, device, backbone=form, hidden=scale.hidden, test_steps=steps)
@@ -70,12 +70,12 @@ def draw(split: ImageSplit, count: int) -> FrozenEpisodes:
 
 
 def ours(model: MetaLearner, episodes: FrozenEpisodes, split: ImageSplit) -> np.ndarray:
-    """Mean negative log-likelihood of each episode, as `bench test` computes it."""
+    """Return the mean negative log-likelihood of each episode, float32 `[T]`, as `bench test` computes it."""
     return evaluate_images(model, episodes, split, split, model.paper_mode)["nll"]
 
 
 def one_by_one(model: MetaLearner, episodes: FrozenEpisodes, split: ImageSplit) -> np.ndarray:
-    """The same by the learner's two verbs, episode by episode."""
+    """Return the same from the two verbs of the learner, episode by episode."""
     model.eval()
     values = []
     with torch.no_grad():
@@ -87,7 +87,7 @@ def one_by_one(model: MetaLearner, episodes: FrozenEpisodes, split: ImageSplit) 
 
 
 def native_maml(model: MAML, episodes: FrozenEpisodes, split: ImageSplit) -> np.ndarray:
-    """The same with torch's own layers."""
+    """Return the same with torch's own layers."""
     weights, p, values = dict(model.net.named_parameters()), model.params, []
     dtype = model.net.head.weight.dtype
     for t in range(len(episodes)):
@@ -102,5 +102,5 @@ def native_maml(model: MAML, episodes: FrozenEpisodes, split: ImageSplit) -> np.
 
 
 def check_equal(reference: Callable[[], np.ndarray], other: Callable[[], np.ndarray]) -> None:
-    """AssertionError unless both ways (of a float64 model) give each episode the same loss."""
+    """Raise AssertionError unless both ways (with a float64 model) give each episode the same loss."""
     np.testing.assert_allclose(other(), reference(), rtol=1e-7)

@@ -1,4 +1,4 @@
-"""Interleaved timing: work per CPU-second of one thread (on a GPU: per second), next to the wall clock."""
+"""Interleaved timing: work per CPU-second of one thread (on a GPU: per second) and per second of wall time."""
 
 import math
 import time
@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes of the measurements; by default near those of our Omniglot studies, with fewer tasks per batch."""
+    """Sizes of the measurements. The defaults are close to our Omniglot studies, with fewer tasks per batch."""
 
     hidden: int = 64
     classes: int = 1200
@@ -23,12 +23,12 @@ class Scale:
     set_sizes: tuple[int, ...] = (1, 5, 10, 25, 75)
     blocks: int = 3
     seconds: float = 0.4
-    """Shortest CPU time of a block."""
+    """Minimum CPU time of a block, in seconds."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to do the work. time(runs) -> CPU seconds and wall seconds of that many runs of `work` units each."""
+    """One way to do the work. time(runs) returns CPU and wall seconds of this many runs of `work` units each."""
 
     name: str
     work: float
@@ -37,7 +37,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ways to do the same work; the first is the reference. skipped: why a variant could not be measured."""
+    """Ways to do the same work; the first is the baseline. skipped: reasons why variants could not be measured."""
 
     case: str
     name: str
@@ -48,19 +48,19 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Rate:
-    """Medians over blocks: units of work per second of the device's clock (CPU time, or wall on a GPU) and of wall."""
+    """Medians over blocks, in units of work per second: value of CPU time (on a GPU: wall time), wall of wall time."""
 
     value: float
     wall: float
 
 
 def local(name: str, work: float, run: Callable[[], object], device: torch.device) -> Variant:
-    """A variant that runs in this process."""
+    """Return a variant that runs in this process."""
     return Variant(name, work, lambda runs: stopwatch(run, runs, device))
 
 
 def stopwatch(run: Callable[[], object], runs: int, device: torch.device) -> tuple[float, float]:
-    """Seconds of `runs` calls: CPU time of this process, wall. On a GPU both are wall, after the device has finished."""
+    """Return CPU and wall seconds of `runs` calls. On a GPU both are wall time, read after the device has finished."""
     _wait(device)
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(runs):
@@ -71,7 +71,7 @@ def stopwatch(run: Callable[[], object], runs: int, device: torch.device) -> tup
 
 
 def measure(comparison: Comparison, scale: Scale) -> list[Rate]:
-    """One rate per variant. The variants take turns, block by block, so that a busy machine slows all alike."""
+    """Return one rate per variant. Variants take turns, block by block, so that a busy machine slows all of them alike."""
     runs = [_warm_up(variant, scale.seconds) for variant in comparison.variants]
     rates: list[list[Rate]] = [[] for _ in runs]
     for _ in range(scale.blocks):
@@ -82,7 +82,7 @@ def measure(comparison: Comparison, scale: Scale) -> list[Rate]:
 
 
 def _warm_up(variant: Variant, seconds: float) -> int:
-    """Run until the time of one run is known; returns the runs that make a block of `seconds`."""
+    """Run until the time of one run is known; return the number of runs in a block of `seconds`."""
     runs = 1
     while (taken := variant.time(runs)[0]) < seconds / 4:
         runs *= 2

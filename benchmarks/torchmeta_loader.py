@@ -1,4 +1,4 @@
-"""torchmeta's episodes at their fastest: float32 images already in memory, one process, batches of tasks."""
+"""torchmeta's loader at its fastest: float32 images already in memory, one process, batches of tasks."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,10 @@ from tasks.preparation.torchmeta_compat import import_torchmeta
 def torchmeta_sampler(
     split: ImageSplit, tasks: int, way: int, shot: int, query: int
 ) -> Callable[[], Episodes]:
-    """A function that returns the next batch on the split's device. DataError when torchmeta cannot be imported."""
+    """Return a function that draws the next batch onto the device of the split.
+
+    Raises DataError if torchmeta cannot be imported.
+    """
     import_torchmeta()
     from torchmeta.transforms import Categorical, ClassSplitter
     from torchmeta.utils.data import BatchMetaDataLoader, CombinationMetaDataset

@@ -1,6 +1,6 @@
-"""Case `updates`: one meta-update as studies do it, 5-way 1-shot on Conv4, by the type of its convolutions and by device.
+"""Case `updates`: one meta-update as in a study, 5-way 1-shot on Conv4, by type of the convolutions and by device.
 
-On a GPU also recorded and replayed, as a study does it there (bench/protocol/cuda_graph.py).
+On a GPU it is also recorded and replayed, as a study does there (bench/protocol/cuda_graph.py).
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tasks.seeds import torch_generator
 
 ALGORITHMS = ("protonet", "maml", "metaopt_svm", "snail", "mann")
 TOLERANCE = 0.1
-"""Largest relative difference of two first losses: bfloat16 keeps 8 bits, and a GPU multiplies with 10 (TF32)."""
+"""Largest relative difference between first losses: bfloat16 keeps 8 bits, and a GPU multiplies with 10 (TF32)."""
 
 
 def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
@@ -41,7 +41,7 @@ def cases(scale: Scale, device: torch.device) -> Iterator[Comparison]:
 
 
 class Update(OurStep):
-    """The same for any learner, which says itself how large its tasks are; recorded, too."""
+    """The same for any learner, with the task sizes that the learner asks for; it can also be recorded."""
 
     def __init__(self, name: str, scale: Scale, device: torch.device, dtype: torch.dtype):
         kind = algos.load(name)
@@ -53,7 +53,7 @@ class Update(OurStep):
         self.optimizer = adam(self.model, device)
         set_rate(self.optimizer, 0.0)
         self.generator = torch_generator(device, "benchmarks")
-        self.device, self.episodes = device, None  # drawn at the first call, which knows the sizes
+        self.device, self.episodes = device, None  # drawn at the first call, when the sizes are known
 
     def sample(self, tasks: int, way: int, shot: int, query: int, *_: str) -> Episodes:
         if self.episodes is None:
