@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-NAME = "checkpoint.pt"
+from bench.study.run import CHECKPOINT as NAME
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

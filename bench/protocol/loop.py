@@ -25,10 +25,8 @@ from bench.results.files import atomic_write
 from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, write_history, write_run
 from bench.results.schema import HISTORY_COLUMNS
-from bench.study.run import Run
+from bench.study.run import CHECKPOINT_SECONDS, Run
 from bench.study.study import Study
-
-CHECKPOINT_SECONDS = 30.0
 
 
 class Stopped(Exception):

@@ -7,10 +7,15 @@ import algos
 from bench.paths import results_root
 from tasks.catalogue import REGRESSION
 
+CHECKPOINT = "checkpoint.pt"
+"""File in a run's folder from which a training resumes; it is removed when the training ends."""
+CHECKPOINT_SECONDS = 30.0
+"""Seconds between two checkpoints of a training."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """One meta-training and its meta-test: a cell of the study and a seed."""
+    """One meta-training and its meta-test: a learner in a setting with a seed."""
 
     study: str
     dataset: str
@@ -21,25 +26,28 @@ class Run:
 
     @property
     def name(self) -> str:
+        """e.g. `glyphs/5way_1shot/protonet/seed0`: the run's folder below that of its study."""
         return f"{self.dataset}/{self.way}way_{self.shot}shot/{algos.name_of(self.algorithm)}/seed{self.seed}"
 
     @property
     def folder(self) -> Path:
+        """Folder of the run's results."""
         return results_root() / self.study / self.name
 
     @property
     def kind(self) -> str:
+        """Kind of task: regression or classification."""
         return "regression" if self.dataset in REGRESSION else "classification"
 
     @property
     def words(self) -> set[str]:
-        """What a key of the study's `overrides` may name to concern this run."""
+        """Words of a key of the study's `overrides`; a key made only of these words concerns the run."""
         return {algos.name_of(self.algorithm), self.dataset, f"{self.way}way", f"{self.shot}shot"}
 
 
 @dataclass(frozen=True)
 class Pretraining(Run):
-    """A training that several runs share: one per data set and seed. way, shot: of its validation episodes."""
+    """A training that several runs share, one per data set and seed; way and shot are those of its validation episodes."""
 
     @property
     def name(self) -> str:

@@ -3,7 +3,6 @@
 import argparse
 
 from tasks.catalogue import NAMES, TORCHMETA, folder_name, is_prepared, prepared_root
-from tasks.preparation.prepare import prepare
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prepare each named data set and print its card. Errors as in `tasks.prepare.prepare`."""
+    """Prepare each named data set and print its card. Errors as in `tasks.preparation.prepare.prepare`."""
+    from tasks.preparation.prepare import prepare  # needs torch, which `--help` does not
+
     for name in args.names:
         done = is_prepared(name) and not args.force
         prepare(name, force=args.force)

@@ -6,15 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.protocol import checkpoint
-from bench.protocol.loop import CHECKPOINT_SECONDS
+from bench.results.checkpoint_summary import read_progress
 from bench.results.run_folder import read_run
-from bench.study.run import Pretraining, Run
+from bench.study.run import CHECKPOINT, CHECKPOINT_SECONDS, Pretraining, Run
 from bench.study.study import Study, load_study
 
 STYLES = {
@@ -28,13 +26,14 @@ STYLES = {
     "unreadable": "bold red",
 }
 LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
+"""Age in seconds up to which a checkpoint says that its training still runs."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands.
+    """State of a run.
 
-    status: as in runs.csv, and `running` (its checkpoint is fresh), `stopped` (it has a checkpoint to go on from),
+    status: as in runs.csv, or `running` (its checkpoint is fresh), `stopped` (it can resume from its checkpoint) or
     `unreadable` (a damaged file). accuracy: best on meta-validation, in [0, 1]. note: what went wrong, if anything.
     """
 
@@ -62,7 +61,7 @@ def states(study: Study) -> list[State]:
 
 
 def state_of(run: Run) -> State:
-    """Read from a run's folder; a damaged file is a state of its own, not the end of the table."""
+    """State of a run by the files in its folder; a damaged file is a state of its own, not the end of the table."""
     try:
         result = read_run(run.folder)
         if result.run is None:
@@ -79,16 +78,14 @@ def state_of(run: Run) -> State:
 
 
 def _unfinished(run: Run) -> State:
-    path = run.folder / checkpoint.NAME
+    path = run.folder / CHECKPOINT
     if not path.exists():
         return State(run, "missing")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        scores = [row["val_accuracy"] for row in saved["history"]]
-        numbers = (saved["step"], max(scores, default=None), saved["seconds"])
-    except Exception as error:  # torch raises many kinds; training starts afresh from such a file
-        return State(run, "unreadable", note=f"{path}: {type(error).__name__}")
-    return State(run, "running" if age(path) < LIVE_SECONDS else "stopped", *numbers)
+        progress = read_progress(path)
+    except ValueError as error:
+        return State(run, "unreadable", note=f"{error}; the training starts from its first step")
+    return State(run, "running" if age(path) < LIVE_SECONDS else "stopped", *progress)
 
 
 def age(path: Path) -> float:
@@ -121,7 +118,7 @@ def show(study: Study, found: list[State], console: Console) -> None:
     running = [state for state in found if state.status == "running"]
     for state in running:
         console.print(
-            f"running now: {state.run.name}, checkpoint {age(state.run.folder / checkpoint.NAME):.0f} s old"
+            f"running now: {state.run.name}, checkpoint {age(state.run.folder / CHECKPOINT):.0f} s old"
         )
 
 
