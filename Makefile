@@ -1,4 +1,4 @@
-# Nothing but Python 3.11+ and make is needed: everything else goes into .venv, from the pins in requirements.txt.
+# Only Python 3.11+ and make are needed: everything else is installed into .venv, from the pins in requirements.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +11,7 @@ quick: setup ## set up and run the quick study: no download, minutes (the defaul
 	$(BIN)/snakemake
 	@echo "Open reports/quick/report.html"
 
-setup: $(READY) ## make .venv with all packages; again only when a pin has changed
+setup: $(READY) ## make .venv with all packages; repeated only when a pin has changed
 
 $(READY): requirements.txt requirements-nodeps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -21,7 +21,7 @@ $(READY): requirements.txt requirements-nodeps.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
 	@touch $@
 
-# One thread per process and one process per core; a file's tests stay together because they share what is slow to make.
+# One thread per process and one process per core; the tests of a file stay together because they share slow fixtures.
 test: setup ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
@@ -32,10 +32,10 @@ lint: setup ## style of the code and the workflow, and the borders between the r
 	$(BIN)/snakemake --lint
 	$(BIN)/lint-imports --no-cache --no-logo
 
-benchmark: setup ## measure speed against the straightforward way, on one thread: benchmarks/results.csv
+benchmark: setup ## measure speed against the straightforward way, on one thread, into benchmarks/results.csv
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
 
-reference: setup ## resume the reference results where they stopped; can be interrupted at any time
+reference: setup ## resume the reference results; can be interrupted at any time
 	$(BIN)/python -m bench reference config/reference.yaml
 
 readme: setup ## write the reference results into README.md

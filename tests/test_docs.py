@@ -88,3 +88,11 @@ def test_the_algorithm_keeps_the_contract(extended):
 def test_the_shift_is_measured_and_keeps_what_shifts_keep(extended):
     assert {1, 5} <= set(cells(extended).query("shift == 'haze'")["severity"])
     python(extended, "-m", "pytest", "-q", "-x", "tests/test_shifts.py", "-k", "haze")
+
+
+def test_the_metric_is_measured_in_every_episode_and_summed_up(extended):
+    run = extended.folder / "results" / "tiny" / "stars" / "5way_1shot" / "pixel_prototypes" / "seed0"
+    episodes = pd.read_parquet(run / "episodes.parquet")
+    assert (episodes["top2"] >= episodes["accuracy"] - 1e-6).all() and episodes["top2"].max() <= 1
+    clean = cells(extended).query("shift == 'none' and metric == 'top2'")
+    assert clean["mean"].item() == pytest.approx(episodes.query("shift == 'none'")["top2"].mean(), abs=1e-4)
