@@ -1,9 +1,12 @@
 """Named randomness: every generator is seeded by a hash of named axes (study seed, data set, way, purpose, ...)."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_from(*axes: str | int) -> int:
@@ -17,6 +20,8 @@ def numpy_generator(*axes: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed_from(*axes)))
 
 
-def torch_generator(device: str | torch.device, *axes: str | int) -> torch.Generator:
+def torch_generator(device: "str | torch.device", *axes: str | int) -> "torch.Generator":
     """Return a torch generator on the device, seeded by the axes."""
+    import torch  # here, because statistics use numpy_generator and start without torch
+
     return torch.Generator(device=device).manual_seed(seed_from(*axes))
