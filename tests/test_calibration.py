@@ -1,4 +1,4 @@
-"""Calibration: the bins that a test writes, the error made from them and its interval, the tables, and both modes."""
+"""Calibration: the tables of a study, made from the bins that its tests wrote, and the interval of the error."""
 
 from dataclasses import replace
 from functools import partial
@@ -6,98 +6,20 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from sklearn.calibration import calibration_curve
 
-from bench import __main__
-from bench.protocol.scores import _classification_scores, calibration_shares
-from bench.results import reference_store
-from bench.results.condition import MODES, own_condition
-from bench.results.files import ResultError
-from bench.results.run_folder import read_run, write_calibration
+from bench.protocol.scores import calibration_shares
+from bench.results.condition import own_condition
+from bench.results.run_folder import read_run
 from bench.results.schema import BINS
 from bench.results.setting import Setting
 from bench.statistics import calibration, intervals
 from bench.statistics.gather import LearnerResults
-from bench.statistics.modes import MODE_COLUMNS
-from bench.statistics.multiplicity import holm
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
-from bench.verbs.status import states
 from tasks.seeds import numpy_generator
 from tests.synthetic import make_study
 
 HARDEST = {"smear": 5, "shear": 3}
-
-
-def binned(logits: torch.Tensor, target: torch.Tensor) -> np.ndarray:
-    return _classification_scores(logits, target)["bins"].numpy()
-
-
-def plain_error(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Guo et al. 2017, equations 2 to 5, one bin after the other."""
-    error = 0.0
-    for b in range(BINS):
-        inside = (confidence > b / BINS) & (confidence <= (b + 1) / BINS)
-        if inside.any():
-            gap = abs(correct[inside].mean() - confidence[inside].mean())
-            error += inside.sum() / len(confidence) * gap
-    return error
-
-
-def test_bins_and_error_are_those_of_scikit_learn_and_of_a_plain_loop():
-    generator = torch.Generator().manual_seed(1)
-    logits = 2 * torch.randn(40, 75, 5, generator=generator)
-    target = torch.randint(5, (40, 75), generator=generator)
-    bins = binned(logits, target)
-    confidence = logits.softmax(-1).amax(-1).double().numpy().ravel()
-    correct = logits.argmax(-1).eq(target).double().numpy().ravel()
-    accuracies, confidences = calibration_curve(correct, confidence, n_bins=BINS)
-    n, sums, credits = bins.sum(0, dtype=np.float64)
-    used = n > 0
-    assert n.sum() == 40 * 75 and 5 < used.sum() < BINS, (
-        "no answer is less sure than a fifth: some bins stay empty"
-    )
-    np.testing.assert_allclose(sums[used] / n[used], confidences, atol=1e-6)
-    np.testing.assert_allclose(credits[used] / n[used], accuracies, atol=1e-6)
-    assert calibration_shares(bins).mean() == pytest.approx(plain_error(confidence, correct), abs=1e-6)
-
-
-@pytest.mark.parametrize("way", [2, 3, 5, 15, 20])
-def test_a_collapsed_network_is_in_one_valid_bin_and_well_calibrated(way, tmp_path):
-    bins = binned(torch.zeros(3, 40, way), torch.arange(120).view(3, 40) % way)
-    n, confidence, correct = bins.sum(0)
-    (b,) = np.flatnonzero(n)
-    assert n[b] == 120 and b / BINS - 1e-6 <= 1 / way <= (b + 1) / BINS + 1e-6
-    assert abs(calibration_shares(bins)).max() < 1e-6, "ties share the credit"
-    write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
-
-
-def test_certainty_is_in_the_last_bin(tmp_path):
-    logits = torch.zeros(1, 4, 3)
-    logits[:, :, 0] = 200.0
-    bins = binned(logits, torch.tensor([[0, 0, 0, 1]]))
-    assert bins[0, :, -1].tolist() == [4, 4, 3]
-    assert calibration_shares(bins).item() == pytest.approx(0.25)
-    write_calibration(tmp_path / "calibration.parquet", rows_of(bins))
-
-
-def test_an_episode_that_errs_on_the_other_side_takes_from_the_error():
-    bins = np.zeros((3, 3, BINS), np.float32)
-    bins[:, :, 10] = [
-        [10, 7, 4],
-        [10, 7, 4],
-        [10, 7, 10],
-    ]  # confidence 0.7; right 4, 4 and 10 times out of ten
-    np.testing.assert_allclose(calibration_shares(bins), [0.3, 0.3, -0.3], atol=1e-6)
-    # together 18 of 30 where 21 were expected
-
-
-def rows_of(bins: np.ndarray) -> pd.DataFrame:
-    condition = own_condition(Setting("glyphs", 5, 1), "inductive").row
-    n, confidence, correct = bins.sum(0, dtype=np.float64)
-    sums = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
-    return pd.DataFrame({**condition, **sums})
 
 
 def drawn(name: str, seeds: int, episodes: int, gap: float, queries: int = 75) -> np.ndarray:
@@ -124,49 +46,6 @@ def test_the_interval_of_a_known_error_covers_it():
     assert interval.mean.mean() == pytest.approx(0.1, abs=0.005)
     half = (interval.high - interval.low).mean() / 2
     assert half < 0.04, "an interval that is always wide covers, too"
-
-
-# --- the file ------------------------------------------------------------------------------------------------------
-
-
-def some_bins() -> pd.DataFrame:
-    generator = torch.Generator().manual_seed(2)
-    logits = 2 * torch.randn(4, 30, 5, generator=generator)
-    return rows_of(binned(logits, torch.randint(5, (4, 30), generator=generator)))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda f: f.iloc[1:], "the bins 0 to 14, each once"),
-        (lambda f: f.assign(bin=0), "the bins 0 to 14, each once"),
-        (lambda f: f.assign(correct=f["n"] + 1), "sums cannot be, such as"),
-        (lambda f: f.assign(confidence=f["confidence"][::-1].to_numpy()), "sums cannot be, such as"),
-        (lambda f: f.assign(confidence=np.nan), "sums cannot be, such as"),
-        (lambda f: f.assign(mode="both"), "mode = 'both' is not one of"),
-        (lambda f: f.drop(columns="n"), "missing columns .'n'"),
-    ],
-)
-def test_bad_bins_are_refused_and_leave_the_old_file(tmp_path, change, words):
-    path = write_calibration(tmp_path / "calibration.parquet", some_bins())
-    before = path.read_bytes()
-    with pytest.raises(ResultError, match=words) as error:
-        write_calibration(path, change(some_bins()))
-    assert str(path) in str(error.value)
-    assert path.read_bytes() == before
-
-
-def test_the_file_does_not_depend_on_the_order_of_rows_and_a_regression_has_none(tmp_path):
-    frame = pd.concat([some_bins(), some_bins().assign(mode="transductive")])
-    one = write_calibration(tmp_path / "a.parquet", frame)
-    other = write_calibration(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
-    assert one.read_bytes() == other.read_bytes()
-    with pytest.raises(ResultError, match="a regression has no confidence"):
-        write_calibration(one, frame, "regression")
-    assert len(pd.read_parquet(write_calibration(one, frame.iloc[:0], "regression"))) == 0
-
-
-# --- the tables ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -276,66 +155,3 @@ def test_bins_pool_seeds_and_shifts_and_leave_empty_ones_out(made):
     assert rows["n"].to_dict() == pooled["n"].to_dict() and rows["n"].sum() == 2 * 2 * 100 * 75
     np.testing.assert_allclose(rows["accuracy"], pooled["correct"] / pooled["n"], atol=1e-5)
     np.testing.assert_allclose(rows["confidence"], pooled["confidence"] / pooled["n"], atol=1e-5)
-
-
-def test_modes_are_paired_by_seed_and_episode(made):
-    root, tables = made
-    modes, cells = tables["modes"].set_index("algorithm"), tables["cells"]
-    assert list(tables["modes"]) == MODE_COLUMNS
-    assert set(modes.index) == {"protonet", "maml"}, "the others were tested in one mode"
-    frames = [
-        read_run(root / f"results/synthetic/glyphs/5way_1shot/maml/seed{seed}").episodes() for seed in (0, 1)
-    ]
-    tested = {
-        mode: np.stack([own(frame, mode).query("shift == 'none'")["accuracy"] for frame in frames]).astype(
-            float
-        )
-        for mode in MODES
-    }
-    row, difference = modes.loc["maml"], tested["transductive"] - tested["inductive"]
-    interval = intervals.two_level_interval(difference)
-    assert tuple(row[["difference", "low", "high"]]) == pytest.approx(
-        (difference.mean(), interval.low, interval.high), abs=1e-5
-    )
-    clean = cells.query(
-        "shift == 'none' and test_tasks == 'standard' and test_shot == shot and algorithm == 'maml'"
-    )
-    for mode, cell in clean.set_index("mode").iterrows():
-        if mode in MODES and cell["dataset"] == "glyphs":
-            named = tuple(row[[mode, f"{mode}_low", f"{mode}_high"]])
-            assert named == pytest.approx((cell["mean"], cell["low"], cell["high"]), abs=1e-5)
-    np.testing.assert_allclose(modes["p_holm"], holm(modes["p"]), rtol=1e-4)
-    assert row["paper"] == "transductive" and (row["n_seeds"], row["n_episodes"]) == (2, 200)
-
-
-# --- runs that an older version tested -----------------------------------------------------------------------------
-
-
-def test_a_test_by_an_older_version_is_named_and_does_not_cost_the_tables(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
-    path = make_study(
-        tmp_path,
-        algorithms=("pixel_nn", "protonet", "lstm"),
-        datasets={"glyphs": {"ways": [5], "shots": [1]}},
-        shifts={},
-        episodes=50,
-        diverged=["glyphs/5way_1shot/lstm/seed0"],
-    )
-    cell = tmp_path / "results" / "synthetic" / "glyphs" / "5way_1shot"
-    for old in ("protonet/seed1", "lstm/seed0"):
-        (cell / old / "calibration.parquet").unlink()
-    assert __main__.main(["summarize", str(path)]) == 0
-    message = capsys.readouterr().err
-    assert "left out 2 runs" in message and "calibration.parquet" in message and "bench test" in message
-    runs = pd.read_csv(tmp_path / "results/synthetic/tables/runs.csv").set_index(["algorithm", "seed"])
-    assert runs.loc[("protonet", 1), "status"] == "untested"
-    assert "test it again" in runs.loc[("protonet", 1), "reason"]
-    assert runs.loc[("lstm", 0), "status"] == "diverged" and "not finite" in runs.loc[("lstm", 0), "reason"]
-    cells = pd.read_csv(tmp_path / "results/synthetic/tables/cells.csv")
-    assert set(cells.query("algorithm == 'protonet'")["n_seeds"]) == {1}
-    assert __main__.main(["reference", "--add", str(cell / "protonet" / "seed1")]) == 2
-    assert "left no calibration.parquet: test it again" in capsys.readouterr().err
-    assert len(reference_store.load_reference()) == 0
-    notes = {state.run.name: state.note for state in states(load_study(path))}
-    assert "calibration.parquet" in notes["glyphs/5way_1shot/protonet/seed1"]
-    assert notes["glyphs/5way_1shot/protonet/seed0"] == ""

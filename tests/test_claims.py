@@ -24,7 +24,7 @@ BASE = {
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Skills and losses per severity are set in tests/synthetic.py: protonet 2.2 and 0.35, lstm 1.2 and 0.55."""
+    """Skills and losses per severity are set in tests/synthetic_learners.py: protonet 2.2 and 0.35, lstm 1.2 and 0.55."""
     root = tmp_path_factory.mktemp("claims")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESULTS_ROOT", str(root / "results"))

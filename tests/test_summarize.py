@@ -1,6 +1,5 @@
-"""Result files and the tables made from them, on synthetic run folders in the real formats."""
+"""The tables of a study, on synthetic run folders in the real formats."""
 
-import json
 import os
 
 import numpy as np
@@ -8,9 +7,10 @@ import pandas as pd
 import pytest
 
 from bench import __main__
+from bench.results import reference_store
 from bench.results.condition import SHARED_COLUMNS
-from bench.results.files import ResultError, atomic_write
-from bench.results.run_folder import read_run, write_episodes, write_history
+from bench.results.files import ResultError
+from bench.results.run_folder import read_run, write_episodes
 from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
 from bench.statistics import intervals
 from bench.statistics.cells import CELL_COLUMNS
@@ -20,7 +20,8 @@ from bench.statistics.rank_table import RANK_COLUMNS
 from bench.statistics.run_tables import RUN_COLUMNS
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
-from tests.synthetic import make_study
+from bench.verbs.status import states
+from tests.synthetic import edit_json, make_study, run_folder, small_study
 
 TABLES = (
     *("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv", "modes.csv"),
@@ -49,25 +50,8 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """Two algorithms, two seeds, no shifts: cheap enough to break in every test."""
     monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
-    return make_study(
-        tmp_path,
-        algorithms=("pixel_nn", "protonet"),
-        datasets={"glyphs": {"ways": [5], "shots": [1]}},
-        shifts={},
-        episodes=50,
-    )
-
-
-def run_folder(path, algorithm="protonet", seed=0):
-    return path.parents[1] / "results" / "synthetic" / "glyphs" / "5way_1shot" / algorithm / f"seed{seed}"
-
-
-def edit_json(path, change):
-    record = json.loads(path.read_text())
-    change(record)
-    path.write_text(json.dumps(record))
+    return small_study(tmp_path)
 
 
 def test_tables_have_the_agreed_columns(made):
@@ -219,74 +203,37 @@ def test_regression_is_ranked_by_error(tmp_path, monkeypatch):
     assert best["algorithm"] == clean.idxmin() and best["average_rank"] == 1
 
 
-# --- the files ---------------------------------------------------------------------------------------------------
-
-
-def frame_of(small):
-    return read_run(run_folder(small)).episodes()
-
-
-def test_episode_file_does_not_depend_on_the_order_of_rows(small, tmp_path):
-    frame = frame_of(small)
-    write_episodes(tmp_path / "a.parquet", frame)
-    write_episodes(tmp_path / "b.parquet", frame.sample(frac=1, random_state=1))
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a.parquet"), frame)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda f: f.assign(accuracy=f["accuracy"] * 100), r"accuracy = .* outside \[0, 1\]"),
-        (lambda f: f.assign(nll=np.nan), "nll = nan .* diverged"),
-        (lambda f: f.drop(columns="brier"), "missing columns .'brier'"),
-        (lambda f: f.assign(colour=1), "unknown columns .'colour'"),
-        (lambda f: f.assign(mode="both"), "mode = 'both' is not one of"),
-        (lambda f: pd.concat([f, f.head(1)]), "twice"),
-        (lambda f: f.assign(severity="strong"), "wrong type"),
-    ],
-)
-def test_bad_episode_frames_are_refused_and_leave_the_old_file(small, change, words):
-    path = run_folder(small) / "episodes.parquet"
-    before = path.read_bytes()
-    with pytest.raises(ResultError, match=words) as error:
-        write_episodes(path, change(frame_of(small)))
-    assert str(path) in str(error.value)
-    assert path.read_bytes() == before
-    assert not list(path.parent.glob(".*.part"))
-
-
-def test_a_failing_writer_leaves_nothing_behind(tmp_path):
-    def write(part):
-        part.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        atomic_write(tmp_path / "file", write)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_diverged_run_has_an_empty_episode_file(made):
     result = read_run(made[0] / "results/synthetic" / DIVERGED)
     assert result.status == "diverged"
     assert len(result.episodes()) == 0 and list(result.episodes()) == list(EPISODE_COLUMNS)
 
 
-def test_damaged_files_are_named(small):
-    folder = run_folder(small)
-    parquet = folder / "episodes.parquet"
-    parquet.write_bytes(parquet.read_bytes()[:500])
-    with pytest.raises(ResultError, match="episodes.parquet: not readable"):
-        read_run(folder).episodes()
-    edit_json(folder / "run.json", lambda record: record["training"].update(steps=-1))
-    with pytest.raises(ResultError, match=r"run.json: training.steps: -1 is less than"):
-        read_run(folder)
-    (folder / "run.json").write_text("{")
-    with pytest.raises(ResultError, match="not valid JSON"):
-        read_run(folder)
-
-
-def test_history_steps_must_increase(small):
-    path = run_folder(small) / "history.parquet"
-    with pytest.raises(ResultError, match="must increase"):
-        write_history(path, read_run(path.parent).history()[::-1])
+def test_a_test_by_an_older_version_is_named_and_does_not_cost_the_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    path = make_study(
+        tmp_path,
+        algorithms=("pixel_nn", "protonet", "lstm"),
+        datasets={"glyphs": {"ways": [5], "shots": [1]}},
+        shifts={},
+        episodes=50,
+        diverged=["glyphs/5way_1shot/lstm/seed0"],
+    )
+    cell = tmp_path / "results" / "synthetic" / "glyphs" / "5way_1shot"
+    for old in ("protonet/seed1", "lstm/seed0"):
+        (cell / old / "calibration.parquet").unlink()
+    assert __main__.main(["summarize", str(path)]) == 0
+    message = capsys.readouterr().err
+    assert "left out 2 runs" in message and "calibration.parquet" in message and "bench test" in message
+    runs = pd.read_csv(tmp_path / "results/synthetic/tables/runs.csv").set_index(["algorithm", "seed"])
+    assert runs.loc[("protonet", 1), "status"] == "untested"
+    assert "test it again" in runs.loc[("protonet", 1), "reason"]
+    assert runs.loc[("lstm", 0), "status"] == "diverged" and "not finite" in runs.loc[("lstm", 0), "reason"]
+    cells = pd.read_csv(tmp_path / "results/synthetic/tables/cells.csv")
+    assert set(cells.query("algorithm == 'protonet'")["n_seeds"]) == {1}
+    assert __main__.main(["reference", "--add", str(cell / "protonet" / "seed1")]) == 2
+    assert "left no calibration.parquet: test it again" in capsys.readouterr().err
+    assert len(reference_store.load_reference()) == 0
+    notes = {state.run.name: state.note for state in states(load_study(path))}
+    assert "calibration.parquet" in notes["glyphs/5way_1shot/protonet/seed1"]
+    assert notes["glyphs/5way_1shot/protonet/seed0"] == ""

@@ -17,7 +17,7 @@ taken apart:
 
 The two quantiles are weighted by their share in the variance as in Cochran & Cox (1950, Experimental Designs, 4.14),
 on the scale of square roots: with two seeds the published weights cover up to 97.8 % of normal tables where these
-cover 93.1 to 97.3 %. tests/test_stats.py measures the coverage on accuracies with a known truth.
+cover 93.1 to 97.3 %. tests/test_intervals.py measures the coverage on accuracies with a known truth.
 """
 
 from collections.abc import Sequence

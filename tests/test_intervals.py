@@ -1,14 +1,11 @@
-"""Statistics: coverage on synthetic studies with a known truth, and agreement with published worked examples."""
+"""Intervals: coverage on synthetic studies with a known truth, and the analysis of variance."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy import stats as laws
-from statsmodels.stats.multitest import multipletests
 
 from bench.results import episode_interval
-from bench.statistics import intervals, ranks
+from bench.statistics import intervals
 from bench.statistics.multiplicity import holm
 from tasks.seeds import numpy_generator
 
@@ -164,45 +161,6 @@ def test_unusable_values_are_refused(values):
 def test_pairing_needs_the_same_episodes():
     with pytest.raises(ValueError, match="100 and 99"):
         intervals.paired(np.ones((2, 100)), np.ones((2, 99)))
-
-
-def test_episode_interval_is_the_textbook_formula():
-    mean, half_width = episode_interval.episode_interval([0.2, 0.4, 0.6, 0.8])
-    assert mean == pytest.approx(0.5)
-    assert half_width == pytest.approx(1.96 * np.sqrt(0.2 / 3) / 2)
-    with pytest.raises(ValueError, match="two episodes"):
-        episode_interval.episode_interval([1.0])
-
-
-def test_holm_by_hand_and_as_statsmodels():
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    assert holm([]).size == 0
-    p = numpy_generator("holm").uniform(size=50) ** 4
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1])
-
-
-def test_ranks_by_hand_and_the_published_critical_difference():
-    table = pd.DataFrame([[0.9, 0.8, 0.8, 0.1]] * 7 + [[0.9, 0.8, 0.7, 0.6]] * 7, columns=list("abcd"))
-    result = ranks.ranks(table)
-    assert result.average.to_dict() == {"a": 1.0, "b": 2.25, "c": 2.75, "d": 4.0}
-    assert result.blocks == 14 and result.friedman_p < 1e-6
-    assert result.critical_difference == pytest.approx(
-        1.25, abs=0.005
-    )  # k = 4, N = 14: Demsar 2006, section 3.2.2
-    gap = np.abs(np.subtract.outer(result.average.to_numpy(), result.average.to_numpy()))
-    pairwise_p = posthoc_nemenyi_friedman(-table.to_numpy())
-    np.testing.assert_array_equal(pairwise_p < 0.05, gap > result.critical_difference)
-
-
-def test_ranks_of_errors_of_few_blocks_and_of_holes():
-    table = pd.DataFrame({"a": [1.0, 1.0], "b": [2.0, 3.0]})
-    assert ranks.ranks(table, higher_is_better=False).average.to_list() == [1, 2]
-    assert ranks.ranks(table).average.to_list() == [2, 1]
-    assert np.isnan(ranks.ranks(table).friedman_p)
-    level = pd.DataFrame(np.ones((3, 3)), columns=list("abc"))
-    assert ranks.ranks(level).friedman_p == 1
-    with pytest.raises(ValueError, match="every block"):
-        ranks.ranks(table.where(table < 3))
 
 
 def test_the_prior_over_seed_variances_is_found_again():
