@@ -1,19 +1,18 @@
 """Find source files: download cache, DATA_MIRROR, then the URLs of data/sources.yaml; verified before they are kept."""
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 import requests
 import yaml
 
 from tasks.catalogue import SHIPPED, data_root
 from tasks.preparation.archives import DataError
+from tasks.preparation.places import holdings, mirror
 from tasks.preparation.transfer import TIMEOUT_SECONDS, Limits, NotFound, console, copy_url
 
 SOURCES = SHIPPED / "sources.yaml"
@@ -24,31 +23,12 @@ MAX_BYTES = 64 << 20
 Read = TypeVar("Read")
 
 
-def mirror() -> str | Path | None:
-    """DATA_MIRROR: a URL (str), a folder (`file://` and `~` understood), or None.
-
-    DataError: the folder does not exist, or the address is of another kind.
-    """
-    value = os.environ.get("DATA_MIRROR", "").strip()
-    if re.match("https?://", value, re.IGNORECASE):
-        return value.rstrip("/")
-    local = re.match("file:(//(localhost)?(?=[/~]))?", value, re.IGNORECASE)
-    if "://" in value and not local:
-        raise DataError(f"DATA_MIRROR={value}: expected a folder or an address of http, https or file")
-    path = Path(unquote(value[local.end() :]) if local else value).expanduser()
-    if value and not path.is_dir():
-        fault = "is not a folder" if path.exists() else "does not exist"
-        raise DataError(
-            f"DATA_MIRROR={value} {fault}: name a folder or URL that holds <data set>/<file>, or unset DATA_MIRROR"
-        )
-    return path if value else None
-
-
 @dataclass(frozen=True)
 class SourceFile:
     """One file: `<dataset>/<name>` below the cache and the mirror.
 
-    expected: what it should hold, in words; max_bytes: size of a download at most; others: further local places.
+    expected: what it should hold, in words; max_bytes: size of a download at most; others: lists further local places
+    (any object that `read` of `fetch` accepts and whose `str` names it).
     """
 
     dataset: str
@@ -56,7 +36,7 @@ class SourceFile:
     urls: list[str] = field(default_factory=list)
     expected: str = ""
     max_bytes: int = MAX_BYTES
-    others: Callable[[], list[Path]] = list
+    others: Callable[[], list[Any]] = list
 
     @property
     def cached(self) -> Path:
@@ -69,8 +49,8 @@ class SourceFile:
             return f"{place}/{self.dataset}/{self.name}"
         return place and place / self.dataset / self.name
 
-    def places(self) -> Iterator[str | Path]:
-        """Where a copy may be, in order: a str is a URL, a Path a local file or folder."""
+    def places(self) -> Iterator[Any]:
+        """Where a copy may be, in order: a str is a URL, anything else is local."""
         known = [place for place in (self.cached, self.mirrored) if place is not None]
         yield from (place for place in known if isinstance(place, str) or place.is_file())
         yield from (place for place in self.others() if place not in known)
@@ -103,18 +83,19 @@ def load_sources(path: Path = SOURCES) -> dict:
     return yaml.safe_load(path.read_text())
 
 
-def fetch(source: SourceFile, read: Callable[[Path], Read]) -> Read:
-    """What `read(path)` makes of the first copy that it accepts; `read` raises DataError, naming the path.
+def fetch(source: SourceFile, read: Callable[[Any], Read]) -> Read:
+    """Return `read(place)` of the first copy that it accepts; `read` raises DataError, naming the place.
 
     A download is read before it gets its name in the cache, so nothing half-written or wrong is ever left there.
-    NotFound: there is no copy. DataError: there are copies and all are bad; the message lists every place and remedy.
+    NotFound: there is no copy. DataError: there are copies and all are bad. The message lists every place tried, what is
+    expected, what the data set's folders hold, and the remedy.
     """
     failures: list[DataError] = []
     for place in source.places():
         if failures:
             _warn(f"no use: {failures[-1]}\ntrying {place}")
         try:
-            return read(place) if isinstance(place, Path) else _download(source, place, read)
+            return _download(source, place, read) if isinstance(place, str) else read(place)
         except DataError as error:
             failures.append(error)
         except (
@@ -133,7 +114,7 @@ def _remedy(source: SourceFile, failures: list[DataError]) -> str:
     tried = "".join(f"\n  tried {error}" for error in failures) or "\n  no local copy and no URL to try"
     expected = f"\n  expected: {source.expected}" if source.expected else ""
     return (
-        f"no good copy of {source.dataset}/{source.name}{tried}{expected}\n"
+        f"no good copy of {source.dataset}/{source.name}{tried}{expected}{holdings(source.dataset)}\n"
         f"  put a good copy at {source.cached}, or set DATA_MIRROR to a folder or URL that holds "
         f"{source.dataset}/{source.name}"
     )

@@ -7,7 +7,8 @@ import numpy as np
 from tasks.preparation.archives import DataError
 from tasks.preparation.card import Built, prepared_digest
 from tasks.preparation.download import load_sources
-from tasks.preparation.miniimagenet_forms import NAME, Spec, find_form
+from tasks.preparation.miniimagenet_forms import find_form
+from tasks.preparation.miniimagenet_spec import NAME, Spec
 
 
 def build(scratch: Path, spec: Spec | None = None) -> Built:

@@ -1,7 +1,10 @@
 """Omniglot (Lake et al., Science 2015): 1,623 characters of 50 alphabets, 20 drawers each."""
 
 import json
-from pathlib import Path
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -10,8 +13,10 @@ from tasks.images import content_digest, pack_ink, shrink_ink
 from tasks.preparation import download
 from tasks.preparation.archives import DataError, read_zip
 from tasks.preparation.card import Built
+from tasks.preparation.containers import Container, containers, place
 from tasks.preparation.decode import decode_ink
 from tasks.preparation.download import SourceFile, fetch
+from tasks.preparation.places import is_litter
 
 SIZE = 28
 ORIGINAL_SIZE = 105
@@ -64,17 +69,91 @@ def build(_scratch: Path) -> Built:
 
 
 def _fetch(name: str, facts: dict) -> Drawings:
-    expected = f"{facts['images']} drawings, content digest {facts['digest']}, original archive md5 {facts.get('md5', '?')}"
-    source = SourceFile("omniglot", name, facts["urls"], expected)
-    return fetch(source, lambda path: read_drawings(path, facts))
+    """Drawings of one of the two original archives, in whatever packing: <alphabet>/<character>/<drawing> anywhere."""
+    alphabets = _alphabets(name)
+    expected = (
+        f"{facts['images']} drawings in folders <alphabet>/<character>/ of {len(alphabets)} alphabets "
+        f"({alphabets[0]}, ..., {alphabets[-1]}), in a folder or archive; content digest {facts['digest']}, "
+        f"md5 of the original archive {facts.get('md5', '?')}"
+    )
+    source = SourceFile(
+        "omniglot",
+        name,
+        facts["urls"],
+        expected,
+        others=lambda: find_roots(containers("omniglot"), alphabets),
+    )
+    return fetch(source, partial(_read_part, name=name, facts=facts))
+
+
+def _alphabets(name: str) -> list[str]:
+    """Alphabets of an original archive: those of the evaluation set, or the others."""
+    parts = json.loads((SPLITS / "omniglot_lake.json").read_text())
+    return sorted(parts["test"] if "evaluation" in name else parts["train"] + parts["val"])
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """A folder of alphabets in a container. members: alphabet/character/file stem -> name in the container."""
+
+    container: Container
+    folder: str
+    members: dict[str, str]
+
+    def __str__(self) -> str:
+        return place(self.container, self.folder)
+
+
+def find_roots(shelves: list[Container], alphabets: list[str]) -> list[Root]:
+    """Folders that hold all of the alphabets; other alphabets in them are left out."""
+    roots = []
+    for shelf in shelves:
+        by_folder: dict[str, dict[str, str]] = {}
+        for name in shelf.images:
+            *above, alphabet, character, file = ["", "", "", *name.split("/")]
+            if alphabet in alphabets:
+                key = f"{alphabet}/{character}/{PurePosixPath(file).stem}"
+                by_folder.setdefault("/".join(filter(None, above)), {})[key] = name
+        roots += [
+            Root(shelf, folder, members)
+            for folder, members in by_folder.items()
+            if len({key.split("/")[0] for key in members}) == len(alphabets)
+        ]
+    return roots
+
+
+def _read_part(found: Path | Root, name: str, facts: dict) -> Drawings:
+    """The drawings of an original archive under their original names, checked against `facts`."""
+    if isinstance(found, Path):
+        roots = find_roots([Container(found)], _alphabets(name))
+        if not roots:
+            return read_drawings(found, facts)
+        found = roots[0]
+    stem, names = PurePosixPath(name).stem, dict(sorted(found.members.items()))
+    files = found.container.read(names.values())
+    drawings = {
+        f"{stem}/{key}.png": decode_ink(data, place(found.container, member))
+        for key, (member, data) in zip(names, files, strict=True)
+    }
+    _check(drawings, str(found), facts)
+    return drawings
 
 
 def read_drawings(path: Path, facts: dict) -> Drawings:
-    """Drawings of one archive, checked against `facts` (classes, images, digest). DataError says what differs."""
-    files = {name: data for name, data in read_zip(path) if not name.startswith("__MACOSX/")}
+    """Drawings of one zip under the names that they have there, checked against `facts` (classes, images, digest).
+
+    DataError says what differs.
+    """
     drawings = {
-        name: decode_ink(data, f"{path}: {name}") for name, data in files.items() if name.endswith(".png")
+        name: decode_ink(data, f"{path}: {name}")
+        for name, data in read_zip(path)
+        if name.endswith(".png") and not is_litter(name)
     }
+    _check(drawings, str(path), facts)
+    return drawings
+
+
+def _check(drawings: Drawings, where: str, facts: dict) -> None:
     found = {
         "images": len(drawings),
         "classes": len({name.rsplit("/", 1)[0] for name in drawings}),
@@ -83,8 +162,7 @@ def read_drawings(path: Path, facts: dict) -> Drawings:
     }
     for key, expected in {**facts, "size": [(ORIGINAL_SIZE, ORIGINAL_SIZE)]}.items():
         if key in found and found[key] != expected:
-            raise DataError(f"{path}: {key}: expected {expected}, found {found[key]}")
-    return drawings
+            raise DataError(f"{where}: {key}: expected {expected}, found {found[key]}")
 
 
 def stack_classes(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
@@ -110,11 +188,18 @@ def read_split(path: Path, classes: list[str]) -> dict[str, list[int]]:
 
 def _build_runs(facts: dict) -> dict[str, dict[str, np.ndarray]]:
     """The extra file lake_runs.npz; without all_runs.zip a warning and no file, since nothing else needs it."""
+    expected = f"run01/ to run{RUNS}/, each with training/, test/ and class_labels.txt; content digest {facts['digest']}"
     source = SourceFile(
-        "omniglot", "all_runs.zip", facts["urls"], f"{RUNS} runs, content digest {facts['digest']}"
+        "omniglot",
+        "all_runs.zip",
+        facts["urls"],
+        expected,
+        others=lambda: [
+            shelf for shelf in containers("omniglot") if len(_run_files(shelf)) > facts["images"]
+        ],
     )
     try:
-        return {"lake_runs.npz": fetch(source, lambda path: read_runs(path, facts))}
+        return {"lake_runs.npz": fetch(source, lambda found: read_runs(found, facts))}
     except DataError as error:
         download.console.print(
             f"[yellow]omniglot is prepared without Lake's one-shot runs:[/] {error}", soft_wrap=True
@@ -122,29 +207,42 @@ def _build_runs(facts: dict) -> dict[str, dict[str, np.ndarray]]:
         return {}
 
 
-def read_runs(path: Path, facts: dict) -> dict[str, np.ndarray]:
-    """The arrays of `LakeRuns` from all_runs.zip. DataError says what is wrong."""
-    files = {name: data for name, data in read_zip(path) if not name.startswith("__MACOSX/")}
+def _run_files(shelf: Container) -> dict[str, str]:
+    """Original name -> name in the container, for the files of Lake's runs."""
+    pattern = re.compile(r"(?:.*/)?(run\d\d/(?:(training|test)/[^/]+|class_labels\.txt))$")
+    found = {name: pattern.match(name) for name in shelf.names}
+    return {str(PurePosixPath(match[1])): name for name, match in sorted(found.items()) if match}
+
+
+def read_runs(found: Path | Container, facts: dict) -> dict[str, np.ndarray]:
+    """The arrays of `LakeRuns` from all_runs.zip or its content elsewhere. DataError says what is wrong."""
+    shelf = Container(found) if isinstance(found, Path) else found
+    names = dict(sorted(_run_files(shelf).items()))
+    files = dict(zip(names, (data for _, data in shelf.read(names.values())), strict=True))
     drawings = {
-        name: decode_ink(data, f"{path}: {name}") for name, data in files.items() if name.endswith(".png")
+        str(PurePosixPath(name).with_suffix(".png")): decode_ink(data, place(shelf, names[name]))
+        for name, data in files.items()
+        if not name.endswith(".txt")
     }
     digest = content_digest(drawings.items())
     if len(drawings) != facts["images"] or digest != facts["digest"]:
         raise DataError(
-            f"{path}: expected {facts['images']} drawings with digest {facts['digest']}, "
+            f"{shelf}: expected {facts['images']} drawings with digest {facts['digest']}, "
             f"found {len(drawings)} with digest {digest}"
         )
     runs = [f"run{k:02d}" for k in range(1, RUNS + 1)]
     train = np.stack([[drawings[f"{run}/training/class{k:02d}.png"] for k in range(1, 21)] for run in runs])
     test = np.stack([[drawings[f"{run}/test/item{k:02d}.png"] for k in range(1, 21)] for run in runs])
-    labels = []
-    for run in runs:
-        pairs = dict(line.split() for line in files[f"{run}/class_labels.txt"].decode().splitlines())
-        labels.append([int(pairs[f"{run}/test/item{k:02d}.png"][-6:-4]) - 1 for k in range(1, 21)])
     return {
         "train": shrink_ink(train, SIZE),
         "test": shrink_ink(test, SIZE),
-        "labels": np.array(labels, dtype=np.int64),
+        "labels": np.array([_run_labels(files, run) for run in runs], dtype=np.int64),
         "train_originals": pack_ink(train),
         "test_originals": pack_ink(test),
     }
+
+
+def _run_labels(files: dict[str, bytes], run: str) -> list[int]:
+    """Index of the training class of each test item of a run."""
+    pairs = dict(line.split() for line in files[f"{run}/class_labels.txt"].decode().splitlines())
+    return [int(pairs[f"{run}/test/item{k:02d}.png"][-6:-4]) - 1 for k in range(1, 21)]
