@@ -1,22 +1,22 @@
 """CAML, context-aware meta-learning: few-shot classification as sequence modelling, without any update of a weight.
 
-Support images with their labels and a query with an unknown label are the tokens of one set. A transformer reads the
-set; the class of the query is read off its token. Labels enter as the corners of a regular simplex (ELMES): equally long
-and equally far apart, so that no class is special. The whole set is read at once: learning is a forward pass.
+The support images with their labels and a query with an unknown label are the tokens of one set. A transformer reads
+the set at once and predicts the class at the token of the query, so learning is a forward pass. Labels are the corners
+of a regular simplex (ELMES): equally long and equally far apart, so that no class is special.
 
-Fifty, Duan, Junkins, Amid, Leskovec, Re, Thrun: Context-Aware Meta-Learning. ICLR 2024. The same idea before:
+Fifty, Duan, Junkins, Amid, Leskovec, Re, Thrun: Context-Aware Meta-Learning. ICLR 2024. Earlier forms of the idea:
 Garnelo et al., Conditional Neural Processes, ICML 2018; Kirsch et al., General-Purpose In-Context Learning, 2022.
 
 Deviations from the paper:
-1. The support does not attend to the query, so what is read of the support is the same for all queries of a task and is
-   computed once (as in Mueller et al., Transformers Can Do Bayesian Inference, ICLR 2022). In the paper every query
-   takes part in the set.
+1. The support does not attend to the query, so its activations are the same for all queries of a task and are computed
+   once (as in Mueller et al., Transformers Can Do Bayesian Inference, ICLR 2022). In the paper every query is part of
+   the set.
 2. The encoder is trained with the transformer on the meta-training classes. In the paper it is a frozen CLIP network.
-3. A transformer of 4 blocks instead of ViT-Large: it fits the encoder and the data.
-4. The label codes are as long as the embedding of an image, and the first block starts as a soft nearest neighbour, later
-   ones add nothing at first. From PyTorch's initialisation, which suits the paper's pretrained encoder, training
+3. The transformer has 4 blocks, to match the encoder and the data; the paper uses ViT-Large.
+4. Label codes have the length of an image embedding. The first block starts as a soft nearest neighbour, and later
+   blocks add nothing at first. With PyTorch's initialisation, which suits the paper's pretrained encoder, training
    stays at chance for thousands of updates.
-5. Regression (not in the paper): the label of a token is its target, the label of a query a learned number.
+5. Regression (not in the paper): the label of a token is its target, and the label of a query is a learned number.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class CAML(EmbeddingLearner):
         self.head = nn.Sequential(nn.LayerNorm(params.width), nn.Linear(params.width, spec.way))
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> list[Memory]:
-        """What each block shows of the support to a query."""
+        """Return the keys and values of the support set in each block, which queries attend to."""
         self.require_own_way(way, "reads labels of")
         labels = support_y if self.spec.kind == "regression" else F.embedding(support_y, self.codes)
         x, memory = self._tokens(features, labels), []
@@ -83,7 +83,7 @@ class CAML(EmbeddingLearner):
         return memory
 
     def score(self, phi: list[Memory], features: Tensor) -> Tensor:
-        """Each query as one more token of the set, its label unknown."""
+        """Score each query as one more token of the set, with the label unknown."""
         x = self._tokens(features, self.unknown.expand(*features.shape[:2], -1))
         for block, memory in zip(self.blocks, phi, strict=True):
             x = block.ask(x, memory)

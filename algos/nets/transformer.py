@@ -1,6 +1,6 @@
-"""A transformer that reads a set: examples attend to one another, each query to the examples and to itself.
+"""A transformer that reads a set: examples attend to one another, and each query attends to the examples and itself.
 
-No position is encoded, so the order of the examples does not matter, and no query sees another one.
+Positions are not encoded, so the order of the examples does not matter; no query sees another query.
 """
 
 import torch
@@ -31,7 +31,7 @@ class SetBlock(nn.Module):
     def start_as_kernel(self, reads: bool) -> None:
         """Start as a soft nearest neighbour: queries and keys are the same projection, and the perceptron adds nothing.
 
-        reads: False lets the attention add nothing at the start, either.
+        reads: if False, the attention adds nothing at the start, either.
         """
         query, key, _ = self.query_key_value.weight.chunk(3)
         query.mul_(SHARPNESS)
@@ -42,13 +42,13 @@ class SetBlock(nn.Module):
             nn.init.zeros_(self.output.weight)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Memory]:
-        """Examples `[B, S, width]` -> their new values, and what queries may read of them."""
+        """Examples `[B, S, width]` -> their new values `[B, S, width]` and the keys and values for queries."""
         query, key, value = self._projected(x)
         read = F.scaled_dot_product_attention(query, key, value)
         return self._added(x, read), (key, value)
 
     def ask(self, x: Tensor, memory: Memory) -> Tensor:
-        """Queries `[B, Q, width]`, each beside the examples in a set of its own."""
+        """Queries `[B, Q, width]` -> their new values, each query in its own set with the examples."""
         query, key, value = self._projected(x)
         keys, values = memory
         scale = query.shape[-1] ** -0.5
