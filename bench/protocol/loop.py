@@ -24,7 +24,7 @@ from bench.results.episode_interval import episode_interval
 from bench.results.files import atomic_write
 from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, write_history, write_run
-from bench.results.schema import HISTORY_COLUMNS
+from bench.results.schema import DIVERGED, HISTORY_COLUMNS, OK, UNTRAINED
 from bench.study.run import CHECKPOINT_SECONDS, Run
 from bench.study.study import Study
 
@@ -188,7 +188,7 @@ class MetaTraining:
     def record(self, started: str, idle_memory: float) -> dict[str, Any]:
         """The content of run.json."""
         run, learner = self.run, self.learner
-        status = "diverged" if self.reason else "ok" if learner.trainable or self.pretraining else "untrained"
+        status = DIVERGED if self.reason else OK if learner.trainable or self.pretraining else UNTRAINED
         return {
             "status": status,
             "reason": self.reason,

@@ -25,7 +25,7 @@ from bench.protocol.sources import FunctionSource, ImageSource, open_source
 from bench.results.condition import STANDARD, Condition
 from bench.results.metrics import stored
 from bench.results.run_folder import read_run, write_calibration, write_episodes, write_test
-from bench.results.schema import BINS, CALIBRATION_COLUMNS, EPISODE_COLUMNS
+from bench.results.schema import BINS, CALIBRATION_COLUMNS, DIVERGED, EPISODE_COLUMNS
 from bench.study.run import Run
 from bench.study.study import Study, load_study, test_spec
 from tasks.episodes import Episodes
@@ -64,7 +64,7 @@ def test(study: Study, run: Run) -> None:
         )
     rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
-    if record["status"] != "diverged":
+    if record["status"] != DIVERGED:
         for condition, digest, scores in measured(learner, run, source, frozen, spec):
             rows.append(_frame(condition, scores))
             bins += [_bins(condition, scores["bins"])] if "bins" in scores else []

@@ -7,9 +7,10 @@ NORMAL_95 = 1.96
 
 
 def episode_interval(values: np.ndarray) -> tuple[float, float]:
-    """Mean and half width 1.96 s / sqrt(T) over T episodes of ONE model, s with ddof = 1: the literature's interval.
+    """Return mean and half width 1.96 s / sqrt(T) over the T episodes of ONE model, s with ddof = 1.
 
-    It knows nothing of how the model would differ had it been trained again.
+    The interval of the literature; it does not cover how the model would differ had it been trained again. Raises
+    ValueError for fewer than two values.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:

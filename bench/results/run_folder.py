@@ -1,4 +1,4 @@
-"""The files of a run's folder: their schema, checked when they are written and again when they are read.
+"""The files of a run's folder, checked against their schema when they are written and again when they are read.
 
 A run's folder holds `run.json` and `history.parquet` (written by training), `test.json`, `episodes.parquet` and
 `calibration.parquet` (written by testing). Every writer is atomic and deterministic: the same content gives the same bytes.
@@ -54,7 +54,7 @@ def _chosen(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
-    """The frame with fixed types, columns and row order; raises ResultError naming the offending rows."""
+    """Return the frame with fixed types, columns and row order. Raises ResultError naming the offending rows."""
     frame = _chosen(path, _typed(path, frame, EPISODE_COLUMNS))
     for column in measured(task_kind):
         low, high = METRICS[column].low, METRICS[column].high
@@ -65,7 +65,7 @@ def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
             where = {key: row[key] for key in [*CONDITION_COLUMNS, "episode"]}
             raise ResultError(
                 f"{path}: {column} = {values[bad[0]]} is outside [{low:g}, {high:g}] at {where} ({len(bad)} such rows); "
-                "a run that gives no finite prediction is to be recorded as diverged"
+                "record a run without finite predictions as diverged"
             )
     order = [*CONDITION_COLUMNS, "episode"]
     frame = frame.sort_values(order, kind="stable", ignore_index=True)
@@ -80,14 +80,14 @@ def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
 def write_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
     """Write the per-episode results of a run, one row per condition and episode (`EPISODE_COLUMNS`).
 
-    Accuracy, confidence, coverage in [0, 1], Brier score in [0, 2], mse >= 0; the measures of the task kind must be
-    finite (regression: nll and coverage may be NaN), those of the other kind are NaN. A diverged run writes a frame of zero rows.
+    The metrics that every task of the kind has must be finite and in range (bench.results.metrics); further ones may be
+    NaN, those of the other kind are. A diverged run writes a frame of zero rows.
     """
     return write_parquet(path, check_episodes(Path(path), frame, task_kind))
 
 
 def check_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
-    """The frame with fixed types, columns and row order; raises ResultError naming a bin whose sums cannot be."""
+    """Return the frame with fixed types, columns and row order. Raises ResultError naming an impossible bin."""
     frame = _chosen(path, _typed(path, frame, CALIBRATION_COLUMNS))
     frame = frame.sort_values([*CONDITION_COLUMNS, "bin"], kind="stable", ignore_index=True)
     if task_kind == "regression" and len(frame):
@@ -107,10 +107,11 @@ def check_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classif
 
 
 def write_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
-    """Write how confident a run was and how right, one row per condition and bin (`CALIBRATION_COLUMNS`).
+    """Write the confidence of a run and how often it was right, one row per condition and bin (`CALIBRATION_COLUMNS`).
 
-    n: queries whose confidence lies in (bin / BINS, (bin + 1) / BINS]; confidence, correct: sums over them, a tie sharing
-    its credit. All bins of a condition are there, empty or not; regressions and diverged runs write zero rows.
+    n: queries with a confidence in (bin / BINS, (bin + 1) / BINS]; confidence, correct: sums over them, where classes
+    with equal scores share the credit. Every condition has all bins, empty or not; regressions and diverged runs have
+    zero rows.
     """
     return write_parquet(path, check_calibration(Path(path), frame, task_kind))
 
@@ -145,7 +146,7 @@ def write_test(path: Path, record: dict) -> Path:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run's folder holds; a part that is not there yet is None."""
+    """The content of a run's folder; a record that does not exist yet is None."""
 
     folder: Path
     run: dict | None
@@ -165,11 +166,12 @@ class RunResult:
 
     @property
     def tested(self) -> bool:
+        """The run has a test, and the test left all of its files."""
         return self.run is not None and self.test is not None and not self._lacking
 
     @property
     def outdated(self) -> str:
-        """Why a test that was made does not count; empty where it does, or where none was made."""
+        """Why the run's test does not count; empty where it does, or where there is none."""
         if self.run is None or self.test is None or not self._lacking:
             return ""
         return (
@@ -183,21 +185,22 @@ class RunResult:
 
     @property
     def metric(self) -> str:
+        """The main metric of the run's kind of task."""
         return main_metric(self.run["task_kind"])
 
     def history(self) -> pd.DataFrame:
-        """The learning curve, one row per validation; zero rows when nothing was trained."""
+        """Read the learning curve, one row per validation; zero rows when nothing was trained."""
         path = self.folder / "history.parquet"
         frame = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=list(HISTORY_COLUMNS))
         return _typed(path, frame, HISTORY_COLUMNS)
 
     def episodes(self) -> pd.DataFrame:
-        """The per-episode results, checked again: a file may have been edited or truncated since."""
+        """Read the per-episode results, checked again: the file may have been edited or truncated."""
         path = self.folder / "episodes.parquet"
         return check_episodes(path, read_parquet(path), self.run["task_kind"])
 
     def calibration(self) -> pd.DataFrame:
-        """Confidence and correctness by condition and bin, checked again."""
+        """Read confidence and correctness by condition and bin, checked again."""
         path = self.folder / "calibration.parquet"
         return check_calibration(path, read_parquet(path), self.run["task_kind"])
 
@@ -209,13 +212,13 @@ def _read_json(path: Path, schema: dict) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ResultError(
-            f"{path}: not valid JSON ({error}); delete the file and run the stage again"
+            f"{path}: not valid JSON ({error}); delete the file and run its job again"
         ) from error
     return _checked(path, record, schema)
 
 
 def read_run(folder: Path) -> RunResult:
-    """Read a run's folder; a folder that does not exist is a run that is missing, not an error."""
+    """Read a run's folder. A folder that does not exist is a missing run, not an error."""
     folder = Path(folder)
     return RunResult(
         folder, _read_json(folder / "run.json", RUN_SCHEMA), _read_json(folder / "test.json", TEST_SCHEMA)

@@ -1,4 +1,4 @@
-"""Columns and JSON schemas of the files of a run's folder."""
+"""Columns, JSON schemas and status words of the files in a run's folder."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ EPISODE_COLUMNS = {
     **dict.fromkeys(metrics.stored(), "float32"),
 }
 BINS = 15
-"""Equally wide bins of the confidence in which calibration is measured, as in Guo et al. 2017."""
+"""Number of bins of equal width in which calibration is measured, as in Guo et al. 2017."""
 CALIBRATION_COLUMNS = {
     **{column: EPISODE_COLUMNS[column] for column in CONDITION_COLUMNS},
     "bin": "int16",
@@ -75,7 +75,10 @@ RUN_SCHEMA = _record(
                 "published_tasks": {"type": ["integer", "null"]},
                 "budget_share": _AMOUNT,
             },
-            optional=["gflops_per_task", "memory_at_start_mb"],  # runs of before these were measured
+            optional=[
+                "gflops_per_task",
+                "memory_at_start_mb",
+            ],  # absent from runs older than these measurements
         ),
         "data": {"type": "object"},
         "provenance": {"type": "object"},
@@ -95,4 +98,4 @@ TEST_SCHEMA = _record(
     optional=["adapt_gflops_per_task", "peak_memory_mb", "provenance", "fits"],
 )
 TEST_FILES = ("episodes.parquet", "calibration.parquet")
-"""What a test writes beside test.json."""
+"""Files that a test writes beside test.json."""

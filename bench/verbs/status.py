@@ -12,17 +12,18 @@ from rich.table import Table
 
 from bench.results.checkpoint_summary import read_progress
 from bench.results.run_folder import read_run
+from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTRAINED
 from bench.study.run import CHECKPOINT, CHECKPOINT_SECONDS, Pretraining, Run
 from bench.study.study import Study, load_study
 
 STYLES = {
-    "ok": "green",
-    "untrained": "green",
+    OK: "green",
+    UNTRAINED: "green",
     "running": "bold cyan",
-    "untested": "cyan",
+    UNTESTED: "cyan",
     "stopped": "yellow",
-    "missing": "dim",
-    "diverged": "bold red",
+    MISSING: "dim",
+    DIVERGED: "bold red",
     "unreadable": "bold red",
 }
 LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
@@ -80,7 +81,7 @@ def state_of(run: Run) -> State:
 def _unfinished(run: Run) -> State:
     path = run.folder / CHECKPOINT
     if not path.exists():
-        return State(run, "missing")
+        return State(run, MISSING)
     try:
         progress = read_progress(path)
     except ValueError as error:
@@ -112,7 +113,7 @@ def show(study: Study, found: list[State], console: Console) -> None:
         )
     console.print(table)
     counts = Counter(state.status for state in found)
-    finished = counts["ok"] + counts["untrained"] + counts["diverged"]
+    finished = sum(counts[status] for status in FINISHED)
     parts = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     console.print(f"\n{finished} of {len(found)} runs finished ({parts})")
     running = [state for state in found if state.status == "running"]
