@@ -15,6 +15,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/test.smk"
 include: "workflow/rules/summarize.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/report.smk"
 
 

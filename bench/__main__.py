@@ -12,6 +12,7 @@ VERBS = {
     "test": ("bench.protocol.test", "meta-test one run over all conditions of its study"),
     "summarize": ("bench.statistics.summarize", "tables of a study: cells, comparisons, ranks, runs"),
     "claims": ("bench.statistics.claims", "verdicts of a study on the claims of config/claims.yaml"),
+    "pictures": ("bench.protocol.pictures", "pictures of a study's episodes and shifts, for its report"),
     "report": ("bench.report.report", "HTML report, figures and tables of a study"),
     "stream": ("bench.verbs.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.verbs.status", "the state of every run of a study"),

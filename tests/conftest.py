@@ -4,6 +4,14 @@ import pytest
 import torch
 
 
+@pytest.fixture(scope="session")
+def example_page(tmp_path_factory):
+    """The report of a synthetic study (`tests.report_page.build_example`)."""
+    from tests.report_page import build_example
+
+    return build_example(tmp_path_factory.mktemp("report"))
+
+
 @pytest.fixture
 def float64():
     """Oracles compare to many digits: new tensors are float64, drawn from a fixed stream."""

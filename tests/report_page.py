@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.report.report import build_report
+from bench.protocol.pictures import draw_pictures
+from bench.report.page import build_report
 from bench.statistics.claims import write_claims
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
@@ -15,6 +16,18 @@ from tasks.dataset import write_prepared
 from tasks.preparation.card import Built, prepared_digest, write_card
 from tasks.seeds import numpy_generator
 from tests.synthetic import make_study
+
+ALGORITHMS = ("pixel_nn", "protonet", "maml", "fomaml", "lstm")
+DATASETS = {
+    "omniglot": {"ways": [5], "shots": [1]},
+    "glyphs": {"ways": [5], "shots": [1]},
+    "sinusoid": {"shots": [5]},
+}
+DIVERGED, MISSING, UNTESTED = (
+    "glyphs/5way_1shot/lstm/seed1",
+    "omniglot/5way_1shot/lstm/seed0",
+    "glyphs/5way_1shot/fomaml/seed0",
+)
 
 
 def prepare_small_glyphs(root: Path) -> None:
@@ -46,15 +59,39 @@ def prepare_small_glyphs(root: Path) -> None:
     write_card(Built(images, meta), write_prepared("glyphs", images, meta, root=root))
 
 
-def build(root: Path, **changes) -> Path:
-    """Make, summarize and report a synthetic study below root; the page's path."""
+def build(root: Path, pictures: bool = False, **changes) -> Path:
+    """Make, summarize and report a synthetic study below root; return the page's path."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DATA", "RESULTS", "REPORTS"):
             patch.setenv(f"{name}_ROOT", str(root / name.lower()))
         study = load_study(make_study(root, **changes))
         summarize(study)
         write_claims(study)
+        if pictures:
+            draw_pictures(study)
         return build_report(study)
+
+
+def build_example(root: Path) -> Path:
+    """Build the page that most tests of the report read: three data sets, all experiments, some runs failed."""
+    prepare_small_glyphs(root / "data" / "prepared")
+    return build(
+        root,
+        pictures=True,
+        algorithms=ALGORITHMS,
+        datasets=DATASETS,
+        shifts={"smear": (1, 3, 5), "shear": (1, 5)},
+        diverged=[DIVERGED],
+        missing=[MISSING, MISSING.replace("seed0", "seed1")],
+        untested=[UNTESTED],
+        experiments={
+            "shots": [1, 5],
+            "ways": [10],
+            "steps": [0, 5],
+            "within_alphabet": True,
+            "memorisation": True,
+        },
+    )
 
 
 class Outline(HTMLParser):

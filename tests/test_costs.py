@@ -1,6 +1,7 @@
 """Tables and figures of what learning costs, on small frames and on synthetic studies."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import algos
-from bench.report import costs
-from bench.report.others import other_figures
-from bench.report.report import read_summary
-from bench.report.style import looks
-from bench.report.svg import STYLE
+from bench.report.figure import RC
+from bench.report.sections import costs, other_tasks
+from bench.report.style import styles_of
+from bench.report.summary import read_summary
+from bench.report.svg import SharedStyles
 from bench.results.schema import RUN_SCHEMA
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
@@ -105,11 +106,13 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(page):
-    return read_summary(page.parents[2] / "results" / "synthetic" / "tables", ["glyphs", "sinusoid"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESULTS_ROOT", str(page.parents[2] / "results"))
+        return read_summary(load_study(page.parents[2] / "config" / "synthetic.yaml"))
 
 
 def test_accuracy_against_each_cost(summary):
-    figures = costs.pareto_figures(summary.cells, summary.runs, summary.looks)
+    figures = costs.figures(summary)
     assert [f.name for f in figures] == ["pareto-glyphs-5way-1shot", "pareto-sinusoid-1way-5shot"]
     panels = figures[0].panels
     assert [p.title for p in panels] == [
@@ -119,23 +122,23 @@ def test_accuracy_against_each_cost(summary):
     ]
     for panel in panels:
         best, beaten = panel.alt.split("Beaten by none: ")[1].split("Beaten at their cost or below: ")
-        assert all((look.title in best) != (look.title in beaten) for look in summary.looks.values())
+        assert all((style.title in best) != (style.title in beaten) for style in summary.styles.values())
     assert "From scratch" in panels[0].alt.split("Beaten at")[0], "more than raw pixels, without training"
     assert "From scratch" in panels[2].alt.split("Beaten at")[1], "dearer than ProtoNet, and worse"
 
 
 def test_on_a_gpu_training_is_timed_by_the_clock(summary):
     runs = summary.runs.assign(device="cuda", seconds=7.0, cpu_seconds=1e4)
-    panel = costs.pareto_figures(summary.cells, runs, summary.looks)[0].panels[0]
+    panel = costs.figures(replace(summary, runs=runs))[0].panels[0]
     assert panel.title == "against seconds of training" and " at 7" in panel.alt
 
 
 def test_every_learner_is_drawn_once_with_its_interval(summary):
-    figure = costs.pareto_figures(summary.cells, summary.runs, summary.looks)[0]
+    figure = costs.figures(summary)[0]
     for panel in figure.panels:
-        assert set(figure.looks) == set(summary.looks)
-        markup = figure.markup(panel)
-        for algorithm in summary.looks:
+        assert set(figure.styles) == set(summary.styles)
+        markup = figure.markup(panel, SharedStyles())
+        for algorithm in summary.styles:
             assert markup.count(f'data-algorithm="{algorithm}"') == 2, "interval and mark"
 
 
@@ -185,21 +188,24 @@ def test_each_learner_looks_like_no_other_and_the_control_is_dashed(summary):
             "family": [a.family for a in found],
         }
     )
-    every = looks(rows)
-    assert len({(look.colour, look.marker) for look in every.values()}) == len(every)
-    assert [name for name, look in every.items() if look.line != "-"] == ["scratch"]
-    figure = next(f for f in other_figures(summary.cells, summary.looks) if "glyphs" in f.name)
+    every = styles_of(rows)
+    assert len({(style.colour, style.marker) for style in every.values()}) == len(every)
+    assert [name for name, style in every.items() if style.line != "-"] == ["scratch"]
+    figure = next(f for f in other_tasks.figures(summary) if "glyphs" in f.name)
     panel = next(p for p in figure.panels if p.title == "Gradient steps at test")
     assert "From scratch" in panel.alt and "at 100" in panel.alt
-    dashed = [g for g in figure.markup(panel).split('data-algorithm="')[1:] if "stroke-dasharray" in g]
+    shared = SharedStyles()
+    groups = figure.markup(panel, shared).split('data-algorithm="')[1:]
+    dashes = re.findall(r"\.(v\d+){[^}]*stroke-dasharray", shared.rules())
+    dashed = [g for g in groups if any(f'class="{name}"' in g for name in dashes)]
     assert {g.split('"')[0] for g in dashed} == {"scratch"}
 
 
 def test_a_long_legend_stays_inside_the_figure(summary):
-    figure = costs.pareto_figures(summary.cells, summary.runs, summary.looks)[0]
-    longest = replace(summary.looks["maml"], title="Matching Networks (FCE)")
-    many = replace(figure, panels=figure.panels[:2], looks={f"a{i}": longest for i in range(24)})
-    with mpl.rc_context(STYLE):
+    figure = costs.figures(summary)[0]
+    longest = replace(summary.styles["maml"], title="Matching Networks (FCE)")
+    many = replace(figure, panels=figure.panels[:2], styles={f"a{i}": longest for i in range(24)})
+    with mpl.rc_context(RC):
         canvas = many._together()
         FigureCanvasAgg(canvas).draw()
     box, width = canvas.legends[0].get_window_extent(), canvas.get_size_inches()[0] * canvas.dpi

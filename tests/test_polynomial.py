@@ -14,7 +14,7 @@ from bench.__main__ import main
 from bench.protocol.evaluate import evaluate_points
 from bench.protocol.learner import build_learner
 from bench.protocol.sources import open_source
-from bench.report.report import build_report
+from bench.report.page import build_report
 from bench.statistics.claims import write_claims
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from bench.__main__ import main
-from bench.report.report import build_report
+from bench.report.page import build_report
 from bench.results.run_folder import read_run
 from bench.statistics.claims import write_claims
 from bench.statistics.summarize import summarize
@@ -63,10 +63,10 @@ def test_the_report_tells_steps_and_coverage(page):
     rows = list(csv.DictReader((page.parent / "tables" / "regression.csv").open()))
     assert [row["Algorithm"] for row in rows] == ["MAML", "Gaussian process"]
     maml, process = rows
-    assert float(maml["Squared error: 1 step"].split()[0]) > float(
-        process["Squared error: in range"].split()[0]
+    assert float(maml["Mean squared error: 1 step"].split()[0]) > float(
+        process["Mean squared error: in range"].split()[0]
     )
-    assert maml["Share in the 95 % interval: in range"] == process["Squared error: 10 steps"] == "–"
+    assert maml["Share in the 95 % interval: in range"] == process["Mean squared error: 10 steps"] == "–"
     assert float(process["Share in the 95 % interval: other phase"].split()[0]) > 90
 
 

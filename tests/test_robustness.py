@@ -1,25 +1,16 @@
-"""Out of distribution: exact strengths stay out of every average, degradation is what plain numpy says, and both are shown."""
-
-import csv
-import re
+"""Out of distribution: exact strengths stay out of every average; degradation is what plain numpy says."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure as MplFigure
 
-from bench.report import curves, style
-from bench.report.figures import hardest, own_task
-from bench.report.report import read_summary
-from bench.report.style import CROWD
-from bench.report.svg import INK
+from bench.report.summary import hardest, read_summary
 from bench.results.run_folder import read_run
 from bench.statistics import intervals
 from bench.statistics.claims import judge_study, write_claims
 from bench.statistics.degradation import DEGRADATION_COLUMNS
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
-from tests.report_page import Outline, build
 from tests.synthetic import make_study
 
 ALGORITHMS = ("pixel_nn", "protonet", "matching", "maml", "snail", "metanet")
@@ -49,7 +40,7 @@ def tables_of(root, strengths: dict) -> dict[str, pd.DataFrame]:
         folder = summarize(study)
         write_claims(study)
         return {name: pd.read_csv(folder / f"{name}.csv") for name in TABLES} | {
-            "summary": read_summary(folder, list(SETTING)),
+            "summary": read_summary(study),
             "shear": judge_study(study, [SHIFTED]),
         }
 
@@ -96,7 +87,7 @@ def test_nothing_else_changes_when_exact_strengths_are_added(exact, graded, name
 
 def test_the_hardest_shifts_are_not_exact_strengths(exact, graded):
     """Scale has exact strengths only, so it has no hardest severity."""
-    worst, before = (hardest(own_task(tables["summary"].cells), "task") for tables in (exact, graded))
+    worst, before = (hardest(tables["summary"].own, "task") for tables in (exact, graded))
     assert len(worst) == len(ALGORITHMS)
     pd.testing.assert_series_equal(worst, before)
 
@@ -185,93 +176,3 @@ def test_regression_has_no_degradation(tmp_path, monkeypatch):
         tmp_path, algorithms=("maml",), datasets={"sinusoid": {"shots": [5]}}, shifts={"phase": (1,)}
     )
     assert pd.read_csv(summarize(load_study(path)) / "degradation.csv").empty
-
-
-# --- the report --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("page"), strengths=EXACT, **STUDY)
-
-
-def alt(page, start: str) -> str:
-    (found,) = re.findall(f'aria-label="({re.escape(start)}[^"]*)"', page.read_text())
-    return found
-
-
-def test_the_figure_of_exact_strengths_has_words_and_the_readings_beside_the_same_setting_and_scope(page):
-    assert not Outline(page).nameless
-    task, query = (
-        alt(page, f"Omniglot 5-way 1-shot, Scale, {scope}:")
-        for scope in ("whole task shifted", "only queries shifted")
-    )
-    for words in ("MAML", "at 1/3", "at 1,", "Finn and Levine: 76.0 at 1/3, 99.0 at 1, 83.5 at 2"):
-        assert words in task
-    assert "below 70.0 at 1/3, 98.2 at 1, 75.0 at 2" in task
-    assert "Finn" not in query and "at 1/3" in query
-    assert "−45°" in alt(page, "Omniglot 5-way 1-shot, Shear, whole task shifted:")
-    for scope in ("task", "query"):
-        assert (page.parent / f"figures/strengths-omniglot-5way-1shot-{scope}.svg").exists()
-
-
-def test_a_study_of_exact_strengths_only_has_a_page_and_readings_stand_beside_no_other_setting(tmp_path):
-    setting = {"omniglot": {"ways": [5], "shots": [5]}}
-    study = STUDY | {"datasets": setting, "algorithms": ("maml", "snail"), "shifts": {}}
-    page = build(tmp_path, strengths={"scale": (2.0,)}, **study)
-    assert "MAML" in alt(page, "Omniglot 5-way 5-shot, Scale, whole task shifted:")
-    assert "Finn and Levine:" not in page.read_text()
-    assert not (page.parent / "figures/degradation.svg").exists()
-
-
-def test_degradation_has_a_figure_and_a_table(page):
-    said = alt(page, "Mean accuracy over the severities, Omniglot 5-way 1-shot, whole task:")
-    table = pd.read_csv(page.parents[2] / "results/synthetic/tables/degradation.csv")
-    rows = table.query("scope == 'task' and shift == 'all'").set_index("algorithm")
-    for name in ("maml", "metric-based"):
-        row = rows.loc[name]
-        low, high = 100 * row["area_low"], 100 * row["area_high"]
-        assert f"{row['title']} {100 * row['area']:.1f} ({low:.1f} to {high:.1f})" in said
-    with (page.parent / "tables" / "degradation-omniglot-5way-1shot.csv").open() as file:
-        shown = {(row["Algorithm"], row["Shifted"]): row for row in csv.DictReader(file)}
-    assert len(shown) == 2 * (len(ALGORITHMS) + 3)
-    maml = shown["MAML", "whole task"]
-    assert maml["Mean over the shifts: Slope"].startswith(f"{100 * rows.loc['maml', 'slope']:.1f} ± ")
-    assert set(maml) >= {"Area: Smear", "Area: Shear"} and "Area: Scale" not in maml
-    assert (page.parent / "figures/degradation.pdf").exists()
-    assert 'id="table-degradation-omniglot-5way-1shot"' in page.read_text()
-
-
-def test_a_crowd_is_drawn_family_by_family_before_all_others():
-    cells = crowd(CROWD + 1)
-    looks = style.looks(cells)
-    (figure,) = curves.shift_figures(cells, looks).values()
-    assert [panel.title for panel in figure.panels] == ["Shear, metric-based", "Shear, optimization-based"]
-    assert figure.columns == 2
-    for panel, family in zip(figure.panels, ("metric-based", "optimization-based"), strict=True):
-        mine = {a for a, look in looks.items() if look.family == family}
-        markup = figure.markup(panel)
-        assert set(re.findall(r'data-algorithm="([^"]+)"', markup)) == mine
-        ax = MplFigure().add_subplot()
-        panel.draw(ax)
-        (behind,) = [line for line in ax.lines if line.get_lw() == 0.8 and line.get_color() == INK]
-        assert pd.isna(behind.get_ydata()).sum() == len(looks) - len(mine)  # a gap after each
-
-
-def test_a_few_are_drawn_together():
-    cells = crowd(CROWD)
-    (figure,) = curves.shift_figures(cells, style.looks(cells)).values()
-    assert [panel.title for panel in figure.panels] == ["Shear"]
-
-
-def crowd(count: int) -> pd.DataFrame:
-    """Cells of so many algorithms of two families, clean and under one severity."""
-    rows = []
-    for i in range(count):
-        one = {"algorithm": f"a{i}", "title": f"A{i}", "mean": 0.9 - i / 100, "low": 0.5, "high": 1.0}
-        one |= {"family": "metric-based" if i < 4 else "optimization-based", "chance": 0.2, "reported": True}
-        one |= {"dataset": "glyphs", "way": 5, "shot": 1, "test_way": 5, "test_shot": 1, "test_steps": -1}
-        one |= {"test_tasks": "standard", "metric": "accuracy", "value": 0.0}
-        rows += [one | {"shift": "none", "severity": 0, "scope": "clean"}]
-        rows += [one | {"shift": "shear", "severity": 3, "scope": "task"}]
-    return pd.DataFrame(rows)

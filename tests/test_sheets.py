@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.sheets import episode_sheet, render, shift_sheet
+from bench.protocol.sheets import episode_sheet, render, shift_sheet
 from tasks.episodes import FrozenEpisodes
 from tasks.shift_table import SHIFTS
 from tests.drawings import omniglot, photos, strokes

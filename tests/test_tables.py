@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.report.style import COLOURS, MARKERS, looks, number
+from bench.report.numbers import number
+from bench.report.style import COLOURS, MARKERS, styles_of
 from bench.report.table import Cell, Column, Row, Table
 
 
@@ -53,8 +54,8 @@ def test_every_colour_is_legible_on_the_light_and_the_dark_page():
     )
 
 
-def test_the_looks_of_a_family_differ():
+def test_the_styles_of_a_family_differ():
     algorithms = [f"a{i}" for i in range(10)]
     rows = pd.DataFrame({"algorithm": algorithms, "title": algorithms, "family": "optimization-based"})
-    assert len({(look.colour, look.marker) for look in looks(rows).values()}) == 10
+    assert len({(style.colour, style.marker) for style in styles_of(rows).values()}) == 10
     assert all(len(set(markers)) == len(markers) for markers in MARKERS.values())

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.report.style import Look, looks
-from bench.report.svg import INK, STYLE
+from bench.report.figure import RC
+from bench.report.style import INK, Style, styles_of
 from bench.results.files import atomic_write
 from bench.results.metrics import METRICS
 from bench.results.setting import Setting, at, settings
@@ -29,12 +29,12 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
     nearest neighbours of raw pixels, are in the table only: they would stretch the axis.
     """
     rows = rows[rows["seconds"].gt(0)] if rows["seconds"].gt(0).any() else rows
-    look = looks(rows)
+    look = styles_of(rows)
     lines = {task: at(rows, task)["algorithm"].nunique() for task in settings(rows)}
     first, *others = sorted(lines, key=lambda task: -lines[task])
     heights = [_FRAME + _ROW * lines[task] for task in others]
     tall = max(_FRAME + _ROW * lines[first], sum(heights))
-    with mpl.rc_context(STYLE | WHITE):
+    with mpl.rc_context(RC | WHITE):
         size = (_WIDTH * (2 if others else 1), tall + 0.3)
         figure = Figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(1, 2 if others else 1)
@@ -50,7 +50,7 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
         atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
 
 
-def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Look]) -> None:
+def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Style]) -> None:
     rows = at(rows, task)
     metric = METRICS[rows["metric"].iloc[0]]
     factor = metric.scale

@@ -8,8 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.style import COLOURS, MARKERS, Look, listed, number
-from bench.report.svg import Figure, Panel
+from bench.report.axes import gid
+from bench.report.figure import Figure, Panel
+from bench.report.numbers import listed, number
+from bench.report.style import COLOURS, MARKERS, Style
 from bench.results.published import load_published
 
 TITLES = {"mann": "MANN", "ntm": "NTM", "lstm": "LSTM"}
@@ -48,41 +50,41 @@ def figure(table: pd.DataFrame, labels: str) -> Figure:
     means = table.groupby(["learner", "variant", "presentation"], sort=False)[
         ["accuracy", "count_only"]
     ].mean()
-    looks = _looks(table)
+    styles = _styles(table)
     said = [
-        f"{look.title} {number(means.loc[(slice(None), variant, 2), 'accuracy'].iloc[0])} %"
-        for variant, look in looks.items()
+        f"{style.title} {number(means.loc[(slice(None), variant, 2), 'accuracy'].iloc[0])} %"
+        for variant, style in styles.items()
         if variant != COUNT_ONLY
     ]
     alt = f"Accuracy by presentation, labels {labels}. At the second presentation: {listed(said)}."
-    panel = Panel(f"5 classes, labels {labels}", alt, partial(_draw, table=table, looks=looks), 5.0, 3.4)
-    return Figure("presentations", "Accuracy by presentation", [panel], looks)
+    panel = Panel(f"5 classes, labels {labels}", alt, partial(_draw, table=table, styles=styles), 5.0, 3.4)
+    return Figure("presentations", "Accuracy by presentation", [panel], styles)
 
 
-def _looks(table: pd.DataFrame) -> dict[str, Look]:
-    looks = {}
+def _styles(table: pd.DataFrame) -> dict[str, Style]:
+    styles = {}
     for i, (variant, learner) in enumerate(table.groupby("variant", sort=False)["learner"].first().items()):
         title = variant.replace(learner, TITLES[learner], 1).replace("-", ", ")
         colours, markers = COLOURS["model-based"], MARKERS["model-based"]
-        looks[variant] = Look(title, "model-based", colours[i % len(colours)], markers[i % len(markers)])
-    looks[COUNT_ONLY] = Look("labels only", "baseline", COLOURS["baseline"][0], MARKERS["baseline"][0])
-    return looks
+        styles[variant] = Style(title, "model-based", colours[i % len(colours)], markers[i % len(markers)])
+    styles[COUNT_ONLY] = Style("labels only", "baseline", COLOURS["baseline"][0], MARKERS["baseline"][0])
+    return styles
 
 
-def _draw(ax: Axes, table: pd.DataFrame, looks: dict[str, Look]) -> None:
+def _draw(ax: Axes, table: pd.DataFrame, styles: dict[str, Style]) -> None:
     for variant, rows in table.groupby("variant", sort=False):
-        curve, look = 100 * rows.groupby("presentation")["accuracy"].mean(), looks[variant]
-        ax.plot(curve.index, curve, color=look.colour, marker=look.marker, gid=f"series-{variant}")
-    blind, look = 100 * table.groupby("presentation")["count_only"].mean(), looks[COUNT_ONLY]
-    ax.plot(blind.index, blind, color=look.colour, marker=look.marker, ms=3, lw=1, gid=f"series-{COUNT_ONLY}")
+        curve, style = 100 * rows.groupby("presentation")["accuracy"].mean(), styles[variant]
+        ax.plot(curve.index, curve, color=style.colour, marker=style.marker, gid=gid(variant))
+    blind, style = 100 * table.groupby("presentation")["count_only"].mean(), styles[COUNT_ONLY]
+    ax.plot(blind.index, blind, color=style.colour, marker=style.marker, ms=3, lw=1, gid=gid(COUNT_ONLY))
     first = {learner: rows["variant"].iloc[0] for learner, rows in table.groupby("learner", sort=False)}
     for learner, curve in published_curves(list(first)).items():
-        look = looks[first[learner]]
+        style = styles[first[learner]]
         ax.plot(
-            curve.index, 100 * curve, look.marker, ls="--", color=look.colour, mfc="none", lw=1, alpha=0.8
+            curve.index, 100 * curve, style.marker, ls="--", color=style.colour, mfc="none", lw=1, alpha=0.8
         )
         ax.annotate("published", (curve.index[-1], 100 * curve.iloc[-1]), (0, 5), textcoords="offset points",
-                    ha="right", fontsize=8, color=look.colour)  # fmt: skip
+                    ha="right", fontsize=8, color=style.colour)  # fmt: skip
     ax.set_xlabel("presentation of a class")
     ax.set_ylabel("accuracy, %")
     ax.set_ylim(0, 101)

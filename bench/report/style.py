@@ -1,18 +1,8 @@
-"""How names, numbers and algorithms look, in tables and figures alike."""
+"""Colours, markers and lines of the algorithms, the same in every table and figure."""
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
-
-from bench.results.setting import (  # noqa: F401  until all files import these from there
-    Setting,
-    at,
-    dataset_label,
-    settings,
-    task_label,
-)
 
 # Blues, reds to ochres, greens, greys: hues that stay apart in the common forms of colour blindness (after Okabe and Ito),
 # each with a contrast of 3:1 or more on the white and on the dark page. Markers tell algorithms apart without any colour.
@@ -22,21 +12,23 @@ COLOURS = {
     "model-based": ("#008a64", "#5f8a1c", "#1f8f8a", "#7c8434", "#3f9a45"),
     "baseline": ("#7b7f86", "#8c7f6d", "#6c7a89"),
 }
-CONTROLS = ("scratch",)
-"""Learners without meta-training whose curve shows what meta-training adds: dashed."""
 MARKERS = {
     "metric-based": "osDph8d",
     "optimization-based": "^v<>PXdDso8",
     "model-based": "*HdX8Pp",
     "baseline": "8psPd",
 }
+INK = "#3b4148"
+"""Colour of every text, axis and grid line; inside the page it becomes currentColor."""
+CONTROLS = ("scratch",)
+"""Learners without meta-training. Their dashed curve shows what meta-training adds."""
 CROWD = 9
-"""More curves than these in one panel cannot be told apart."""
+"""The largest number of curves that can be told apart in one panel."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """Colour, marker and line of one algorithm."""
+class Style:
+    """Title, family, colour, marker and line of one algorithm."""
 
     title: str
     family: str
@@ -45,8 +37,8 @@ class Look:
     line: str = "-"
 
 
-def looks(rows: pd.DataFrame) -> dict[str, Look]:
-    """One look per algorithm, in the order of the families: rows with columns algorithm, title, family."""
+def styles_of(rows: pd.DataFrame) -> dict[str, Style]:
+    """Return a style per algorithm, family by family, from rows with the columns algorithm, title and family."""
     rows = rows[["algorithm", "title", "family"]].drop_duplicates("algorithm")
     result = {}
     for family in sorted(rows["family"].unique(), key=family_order):
@@ -54,62 +46,40 @@ def looks(rows: pd.DataFrame) -> dict[str, Look]:
             colours, markers = (table.get(family, table["baseline"]) for table in (COLOURS, MARKERS))
             colour, marker = colours[i % len(colours)], markers[i % len(markers)]
             line = "--" if row.algorithm in CONTROLS else "-"
-            result[row.algorithm] = Look(row.title, family, colour, marker, line)
+            result[row.algorithm] = Style(row.title, family, colour, marker, line)
     return result
 
 
-def drawn(looks: dict[str, Look], rows: pd.DataFrame) -> dict[str, Look]:
-    """The looks of the algorithms of these rows."""
-    return {algorithm: look for algorithm, look in looks.items() if algorithm in set(rows["algorithm"])}
+def only_in(rows: pd.DataFrame, styles: dict[str, Style]) -> dict[str, Style]:
+    """Return the styles of the algorithms of these rows."""
+    present = set(rows["algorithm"])
+    return {algorithm: style for algorithm, style in styles.items() if algorithm in present}
 
 
-def casts(looks: dict[str, Look]) -> list[tuple[str, dict[str, Look]]]:
-    """Who is in colour in which panel, (ending of its title, looks): all in one, or a crowd family by family."""
-    if len(looks) <= CROWD:
-        return [("", looks)]
-    families = dict.fromkeys(look.family for look in looks.values())
+def coloured_groups(styles: dict[str, Style]) -> list[tuple[str, dict[str, Style]]]:
+    """Return (ending of the panel's title, styles) of each panel: one for a few algorithms, else one per family.
+
+    In the panel of a family all other algorithms are thin lines (`bench.report.axes.others_behind`).
+    """
+    if len(styles) <= CROWD:
+        return [("", styles)]
+    families = dict.fromkeys(style.family for style in styles.values())
     return [
-        (f", {family}", {a: look for a, look in looks.items() if look.family == family})
+        (f", {family}", {a: style for a, style in styles.items() if style.family == family})
         for family in families
     ]
 
 
-def abreast(groups: list, few: int) -> int:
-    """Panels side by side: one of each of the `casts`, or `few` where all are in one."""
+def panel_columns(groups: list, few: int) -> int:
+    """Return the number of panels side by side: one per group, or `few` where there is one group only."""
     return len(groups) if len(groups) > 1 else few
 
 
 def family_order(family: str) -> tuple[int, str]:
+    """Return the sort key of a family: the order of `COLOURS`, then the others by name."""
     return (list(COLOURS).index(family) if family in COLOURS else len(COLOURS), family)
 
 
-def number(value: float, metric: str = "accuracy", sign: bool = False) -> str:
-    """A measure as printed: accuracy in percent with one decimal, an error with three decimals."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    text = f"{100 * value:.1f}" if metric == "accuracy" else f"{value:.3f}"
-    text = text.lstrip("-") if float(text) == 0 else text
-    return ("+" if sign and float(text) > 0 else "") + text.replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """`< 0.001` or three decimals."""
-    if not math.isfinite(p):
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person would say them: `42 s`, `3.5 min`, `2.1 h`."""
-    if not math.isfinite(seconds):
-        return "–"
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def listed(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *head, last = names
-    return f"{', '.join(head)} and {last}" if head else last
+def by_family(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows sorted by family, otherwise in their order."""
+    return rows.iloc[rows["family"].map(family_order).argsort(kind="stable")]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.results.files import write_text
+from bench.results.setting import Setting
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -34,7 +35,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """text is what is printed; value sorts (None: last); mark: "best", "tied" or ""; note is explained on hover."""
+    """A cell. text: as printed. value: to sort by (None: last). mark: `best`, `tied`, `significant`, a verdict or "".
+
+    link: target of the text. note: shown on hover. tint: above zero for better, below zero for worse.
+    """
 
     text: str
     value: float | str | None = None
@@ -46,24 +50,39 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """family and mode are what the page filters by; a floor row stays at the bottom."""
+    """A row. family and reported are what the page filters by; a floor row stays at the bottom.
+
+    reported: in the mode that stands for the learner, which is that of its paper where it was tested.
+    """
 
     cells: list[Cell]
     family: str = ""
-    mode: str = ""
+    reported: bool = True
     floor: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
+    """A table of the page, and a file in each of three formats.
+
+    caption: with names of `Summary.counts` in braces. heading: above the table. fold: folded under its heading.
+    filters: what the groups of columns are
+    (`Setting`), of a table that the page offers to filter; "" for no filters. matrix: narrow, and not sortable by its headings.
+    """
+
     name: str
     title: str
     columns: list[Column]
     rows: list[Row] = field(default_factory=list)
+    caption: str = ""
+    heading: str = ""
+    fold: bool = False
+    filters: str = ""
+    matrix: bool = False
 
     @property
     def groups(self) -> list[tuple[str, int]]:
-        """Group headings with their widths (a column of its own: no heading, width 1); empty when no column has a group."""
+        """Group headings with their widths; a column without a group has no heading and width 1. Empty without any group."""
         spans: list[list] = []
         for column in self.columns:
             if spans and column.group and spans[-1][0] == column.group:
@@ -73,6 +92,7 @@ class Table:
         return [tuple(span) for span in spans] if any(name for name, _ in spans) else []
 
     def headings(self) -> list[str]:
+        """Return the headings in one line: `group: label`."""
         return [f"{c.group}: {c.label}" if c.group else c.label for c in self.columns]
 
     def save(self, folder: Path) -> None:
@@ -81,7 +101,7 @@ class Table:
             write_text(folder / f"{self.name}.{suffix}", text)
 
     def to_csv(self) -> str:
-        """As printed, with plain minus signs, so that a spreadsheet reads the numbers."""
+        """Return the table as printed, with plain minus signs, so that a spreadsheet reads the numbers."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.headings())
@@ -89,13 +109,13 @@ class Table:
         return out.getvalue()
 
     def to_markdown(self) -> str:
-        """A GitHub table; the best value is bold, those not significantly below it carry the sign ≈."""
+        """Return a GitHub table; the best value is bold, values not significantly below it carry the sign ≈."""
         lines = [self.headings(), ["---:" if c.numeric else ":---" for c in self.columns]]
         lines += [[_markdown(cell) for cell in row.cells] for row in self.rows]
         return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
     def to_latex(self) -> str:
-        """A booktabs tabular (needs `\\usepackage{booktabs}`)."""
+        """Return a booktabs tabular (needs `\\usepackage{booktabs}`)."""
         head = " & ".join(_tex(c.label) for c in self.columns)
         lines = [
             r"\begin{tabular}{" + "".join("r" if c.numeric else "l" for c in self.columns) + "}",
@@ -108,6 +128,29 @@ class Table:
         lines += [head + r" \\", r"\midrule"]
         lines += [" & ".join(_tex_cell(cell) for cell in row.cells) + r" \\" for row in self.rows]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+EMPTY = Cell("–")
+
+
+def words(*texts: str) -> list[Cell]:
+    """Return a cell for each text, sorted by it."""
+    return [Cell(text, text) for text in texts]
+
+
+def text_columns(*labels: str, minor: tuple[str, ...] = ()) -> list[Column]:
+    """Return columns of text with these labels."""
+    return [Column(label, numeric=False, minor=label in minor) for label in labels]
+
+
+def algorithm_cell(setting: Setting, algorithm: str, title: str) -> Cell:
+    """Return the title of an algorithm, linked to its runs in a setting."""
+    return Cell(title, title, link=f"#{runs_anchor(setting, algorithm)}")
+
+
+def runs_anchor(setting: Setting, algorithm: str) -> str:
+    """Return the id under which the page keeps the runs behind a number."""
+    return f"runs-{setting.slug}-{algorithm}"
 
 
 def _markdown(cell: Cell) -> str:

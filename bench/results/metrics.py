@@ -73,7 +73,7 @@ METRICS = {
             derived=True,
         ),
         Metric("mse", {"regression": MAIN}, 0.0, _INF, "low", "mean squared error"),
-        Metric("coverage", {"regression": FURTHER}, 0.0, 1.0, None, "share in the 95 % interval"),
+        Metric("coverage", {"regression": FURTHER}, 0.0, 1.0, None, "share in the 95 % interval", **_PERCENT),
     )
 }
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench.report.numbers import duration, number
 from bench.report.readme_figure import draw
-from bench.report.style import duration, family_order, number
+from bench.report.style import family_order
 from bench.report.table import Cell, Column, Row, Table
 from bench.results.files import write_text
 from bench.results.metrics import clipped

@@ -3,9 +3,10 @@ rule report:
     input:
         tables=TABLES,
         claims=rules.claims.output,
+        pictures=rules.pictures.output,
         data=expand(META, dataset=PREPARED),
         published=["data/published.csv", "data/finn_levine_2018.csv"],
-        templates=glob("workflow/report/*"),
+        templates=glob("workflow/report/**/*.*", recursive=True),
         code=code("report"),
     output:
         report(

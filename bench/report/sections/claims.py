@@ -1,0 +1,63 @@
+"""The verdicts on the claims of config/claims.yaml."""
+
+from bench.report.numbers import number
+from bench.report.summary import Summary
+from bench.report.table import EMPTY, Cell, Column, Row, Table, text_columns, words
+from bench.results.metrics import METRICS
+from bench.results.setting import Setting
+
+ID, TITLE, ORDER = "claims", "Claims", 30
+NOTHING = "This study has nothing that the declared claims compare."
+CAPTION = (
+    "Claims of textbooks and papers, declared in config/claims.yaml before the numbers were seen. Effect: left minus "
+    "right of the declared comparison, in percentage points (costs: the factor), with its 95 % interval over seeds and "
+    "episodes. Supported or refuted: the whole interval lies on one side of the declared margin. Undecided: it does not. "
+    "Untested: this study lacks what is compared; hover to see what. A verdict holds for the training budgets of this "
+    "study (see “Budget” under Cost). An effect links to the section that shows it."
+)
+
+
+def tables(summary: Summary) -> list[Table]:
+    """Return one row per claim and setting: the verdict, and the effect beside its prediction; the untested last."""
+    claims = summary.claims
+    claims = claims.sort_values("verdict", key=lambda verdict: verdict.eq("untested"), kind="stable")
+    columns = text_columns("Claim", "Setting", "Verdict")
+    columns += [Column("Effect"), Column("95 % interval")]
+    columns += text_columns("Predicted", "Source", minor=("Source",))
+    table = Table("claims", "Claims", columns, caption=CAPTION)
+    table.rows.extend(Row([*_claim(row), *_effect(row), *words(row.source)]) for row in claims.itertuples())
+    return [table]
+
+
+def _claim(row) -> list[Cell]:
+    setting = Setting(row.dataset, int(row.way), int(row.shot))
+    note = row.reason if row.verdict == "untested" else ""
+    verdict = Cell(row.verdict, row.verdict, row.verdict, note=note)
+    return [Cell(row.claim, row.claim, note=row.id), *words(setting.label), verdict]
+
+
+def _effect(row) -> list[Cell]:
+    """Return effect, interval and prediction."""
+    if row.verdict == "untested":
+        return [EMPTY, EMPTY, Cell(_prediction(row))]
+    effect, low, high = (_amount(value, row.metric) for value in (row.effect, row.low, row.high))
+    behind = f"{row.n_seeds:.0f} seeds, {row.n_episodes:.0f} episodes"
+    shown = Cell(effect, row.effect, link=f"#{row.figure}", note=behind)
+    return [shown, Cell(f"{low} to {high}"), Cell(_prediction(row))]
+
+
+def _amount(value: float, metric: str) -> str:
+    """Return a difference in the metric's unit; of a cost, whose logarithms (base 2) are compared, the factor."""
+    return number(value, metric, sign=True) if metric in METRICS else f"×{2**value:.3g}"
+
+
+def _prediction(row) -> str:
+    """Return `above +2.0`; of costs `above ×2`."""
+    margin, below = _amount(row.margin, row.metric), _amount(-row.margin, row.metric)
+    predictions = {
+        "greater": f"above {margin}",
+        "less": f"below {below}",
+        "not_less": f"above {below}",
+        "equal": f"between {below} and {margin}",
+    }
+    return predictions[row.predicts]

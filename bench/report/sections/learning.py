@@ -1,0 +1,63 @@
+"""Learning curves: validation during training, against seconds and against tasks."""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
+
+from bench.report.axes import BEHIND, gid
+from bench.report.figure import Figure, Panel
+from bench.report.numbers import listed
+from bench.report.style import Style, coloured_groups, only_in
+from bench.report.summary import Summary
+from bench.results.setting import at, settings
+from tasks.catalogue import REGRESSION
+
+ID, TITLE, ORDER = "learning", "Learning curves", 80
+NOTHING = "No run has been trained yet."
+CAPTION = (
+    "Frozen meta-validation episodes during training, one line per seed. The checkpoint with the best validation value is "
+    "the one that is tested."
+)
+AXES = {"seconds": "seconds of training", "tasks": "tasks seen in training"}
+_POINTS = 120
+"""A line is thinned to about so many points."""
+
+
+def figures(summary: Summary) -> list[Figure]:
+    """Return one figure per setting, with a line per run, against each of `AXES`."""
+    history, found = summary.history.dropna(subset=["val_accuracy"]), []
+    for setting in settings(history):
+        rows = at(history, setting)
+        used = only_in(rows, summary.styles)
+        scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
+        best = rows.groupby("algorithm")["val_accuracy"].agg(top)
+        panels = []
+        for column, label in AXES.items():
+            for ending, styles in coloured_groups(used):
+                draw = partial(_draw, rows=rows, column=column, styles=styles, scale=scale)
+                said = listed(f"{style.title} {scale * best[a]:.3g}" for a, style in styles.items())
+                alt = f"{setting.label}: validation against {label}. Best: {said}."
+                panels.append(Panel(f"against {label}{ending}", alt, draw, 4.6, 3.0))
+        name = f"learning-{setting.slug}"
+        found.append(
+            Figure(name, setting.label, panels, used, columns=2, caption=CAPTION, fold=True, wide=True)
+        )
+    return found
+
+
+def _draw(ax: Axes, rows: pd.DataFrame, column: str, styles: dict[str, Style], scale: int) -> None:
+    for (algorithm, _), run in rows.groupby(["algorithm", "seed"], sort=False):
+        run = run.iloc[:: max(1, len(run) // _POINTS)]
+        line, style = BEHIND, styles.get(algorithm)
+        if style:
+            line = {"color": style.colour, "marker": style.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
+            line |= {"markevery": max(1, len(run) // 6), "gid": gid(algorithm)}
+        ax.plot(run[column], scale * run["val_accuracy"], **line)
+    ax.set_xlabel(AXES[column])
+    ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
+    if rows[column].max() > 1e4:
+        formatter = ScalarFormatter(useMathText=True)
+        formatter.set_powerlimits((0, 4))
+        ax.xaxis.set_major_formatter(formatter)

@@ -1,0 +1,164 @@
+"""Tasks unlike those of meta-training: curves over shots, ways and gradient steps; a table of the other tasks."""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+
+from bench.report.axes import DOTTED, chance_line, curves, is_error, log_axis
+from bench.report.figure import Figure, Panel
+from bench.report.numbers import number, plus_minus, reach
+from bench.report.style import INK, Style, by_family, coloured_groups, only_in, panel_columns
+from bench.report.summary import Summary, own_task
+from bench.report.table import EMPTY, Cell, Column, Row, Table, algorithm_cell, text_columns, words
+from bench.results.condition import OWN_STEPS, STANDARD, clean
+from bench.results.metrics import METRICS, main_metric, main_metrics
+from bench.results.published import load_published
+from bench.results.setting import Setting, at, dataset_label, settings
+
+ID, TITLE, ORDER = "other", "Other tasks", 50
+NOTHING = "This study tests no other ways, shots, steps, alphabets or data sets; see <code>experiments</code> in its file."
+CAPTION = (
+    "The trained learners on tasks with another number of examples or of classes, or after another number of gradient "
+    "steps, than in training; bands as above. A curve is missing where a learner cannot do it: a head of fixed size "
+    "knows no other way, and without an inner loop there are no steps. A step is one of the learner's own: of the whole "
+    "network or of its classifier only, on the whole support or on a part of it, by plain descent or Adam. Beyond the "
+    "steps of training, MAML++ and SCA repeat the rates and scales of their last one. Dashed: a fresh network trained on "
+    "the support alone, the control that shows what meta-training adds. The dotted line is chance; crosses are the errors "
+    "printed in the MAML paper."
+)
+TABLE = (
+    "Mean and half the 95 % interval of the same trained models. Within one alphabet, classes look more alike. On Lake's "
+    "runs, people err in 4.5 % of cases (95.5 % accuracy). Other data sets were never seen in training. Training classes "
+    "carry the labels that fixed-label training gives them: a learner that reads the support errs on all queries where "
+    "its labels are moved, and guesses after 0 gradient steps; a learner that knows the labels by heart does neither."
+)
+CURVES = {
+    "test_shot": "examples per class at test",
+    "test_way": "classes at test",
+    "test_steps": "gradient steps at test",
+}
+TASKS = {
+    "alphabet": "Within one alphabet",
+    "lake": "Lake's 20 runs (20-way)",
+    "prototypes": "Own features, nearest class mean",
+    "untrained": "Before meta-training",
+    "training": "Training classes",
+    "training_permuted": "Training classes, support labels moved",
+}
+KEY = ["test_tasks", "test_steps"]
+"""What tells the columns of the table apart."""
+
+
+def _unshifted(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells[clean(cells) & cells["reported"] & cells["metric"].isin(main_metrics())]
+
+
+def figures(summary: Summary) -> list[Figure]:
+    """Return one figure per setting, with a panel for each of `CURVES` that the study has."""
+    cells, found = _unshifted(summary.cells), []
+    for setting in settings(cells):
+        rows = at(cells, setting)
+        used = only_in(rows, summary.styles)
+        groups = coloured_groups(used)
+        panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
+        if panels:
+            name, columns = f"other-{setting.slug}", panel_columns(groups, 3)
+            found.append(Figure(name, setting.label, panels, used, columns, caption=CAPTION, fold=True))
+    return found
+
+
+def _panels(
+    setting: Setting, rows: pd.DataFrame, column: str, groups: list[tuple[str, dict[str, Style]]]
+) -> list[Panel]:
+    """Return the curves over one column, all else as trained; none where only the own value was tested."""
+    own = {"test_way": setting.way, "test_shot": setting.shot, "test_steps": OWN_STEPS}
+    rows = rows[rows["test_tasks"].eq(STANDARD)]
+    for other, value in own.items():
+        if other != column:
+            rows = rows[rows[other].eq(value)]
+    if column == "test_steps":  # the learner's own number has no place on the axis
+        rows = rows[rows[column].ne(OWN_STEPS)]
+    rows = rows[rows.groupby("algorithm")[column].transform("nunique").gt(1)].sort_values(column)
+    panels, printed = [], _printed(setting) if column == "test_steps" else {}
+    for ending, styles in groups:
+        mine = rows[rows["algorithm"].isin(styles)]
+        if len(mine):
+            draw = partial(_draw, rows=rows, column=column, styles=styles, printed=printed)
+            title = CURVES[column].capitalize() + ending
+            panels.append(Panel(title, _alt(setting, mine, column), draw, 3.6, 2.8))
+    return panels
+
+
+def _alt(setting: Setting, rows: pd.DataFrame, column: str) -> str:
+    said = [
+        f"{name} {number(part['mean'].iloc[0], part['metric'].iloc[0])} at {part[column].iloc[0]}, "
+        f"{number(part['mean'].iloc[-1], part['metric'].iloc[0])} at {part[column].iloc[-1]}"
+        for name, part in rows.groupby("title", sort=False)
+    ]
+    return f"{setting.label}, against {CURVES[column]}: {'; '.join(said)}."
+
+
+def _printed(setting: Setting) -> dict[int, float]:
+    """Return the errors by number of steps that the MAML paper prints for regression."""
+    rows = load_published()
+    rows = at(rows[rows["algorithm"].eq("maml") & rows["metric"].eq(main_metric("regression"))], setting)
+    counts = rows["variant"].str.extract(r"^(\d+) gradient", expand=False)
+    return {int(n): value for n, value in zip(counts, rows["accuracy"], strict=True) if pd.notna(n)}
+
+
+def _draw(
+    ax: Axes, rows: pd.DataFrame, column: str, styles: dict[str, Style], printed: dict[int, float]
+) -> None:
+    curves(ax, rows, column, styles)
+    ax.plot(list(printed), list(printed.values()), "x", color=INK, ms=7, mew=1.6)
+    ax.set_xscale("symlog", linthresh=1) if column == "test_steps" else ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(sorted(rows[column].unique())))
+    ax.xaxis.set_major_formatter(ScalarFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(CURVES[column])
+    ax.set_ylabel(METRICS[rows["metric"].iloc[0]].axis)
+    if is_error(rows):
+        log_axis(ax, "y")
+    elif column == "test_way":
+        chance = rows.drop_duplicates(column)
+        ax.plot(chance[column], 100 * chance["chance"], **DOTTED)
+    else:
+        chance_line(ax, rows, "y")
+
+
+def tables(summary: Summary) -> list[Table]:
+    """Return tasks as trained beside those within one alphabet, Lake's runs and other data sets; a row per learner."""
+    cells = _unshifted(summary.cells)
+    others = cells[cells["test_tasks"].ne(STANDARD)]
+    keys = list(dict.fromkeys(zip(*(others[column] for column in KEY), strict=True)))
+    columns = [*text_columns("Setting", "Algorithm"), Column("As trained")]
+    columns += [Column(_title(*key)) for key in keys]
+    table = Table("other-tasks", "Other tasks", columns, caption=TABLE)
+    for setting in settings(cells) if keys else []:
+        rows = by_family(at(cells, setting))
+        own = own_task(rows)
+        for algorithm, part in rows.groupby("algorithm", sort=False):
+            first = part.iloc[0]
+            found = [own[own["algorithm"].eq(algorithm)]]
+            found += [part[part[KEY].eq(key).all(axis=1)] for key in keys]
+            names = [*words(setting.label), algorithm_cell(setting, algorithm, first["title"])]
+            table.rows.append(Row([*names, *map(_value, found)], first["family"]))
+    return [table]
+
+
+def _title(tasks: str, steps: int) -> str:
+    title = TASKS.get(tasks, f"On {dataset_label(tasks)}")
+    return title if steps == OWN_STEPS else f"{title}, {steps} steps"
+
+
+def _value(rows: pd.DataFrame) -> Cell:
+    if rows.empty:
+        return EMPTY
+    row = rows.iloc[0]
+    values = row["low"], row["high"], row["metric"]
+    counts = f"{row['n_seeds']} seeds and {row['n_episodes']} episodes each"
+    return Cell(
+        plus_minus(row["mean"], *values), row["mean"], note=f"95 % interval {reach(*values)}; {counts}"
+    )

@@ -1,0 +1,87 @@
+"""Out of distribution: the measure of a study against the severity of each shift."""
+
+from functools import partial
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from bench.report.axes import curves, limits, measure_axis
+from bench.report.figure import Figure, Panel
+from bench.report.numbers import number
+from bench.report.style import Style, coloured_groups, only_in, panel_columns
+from bench.report.summary import SCOPES, Summary
+from bench.results.condition import clean, graded
+from bench.results.setting import Setting, at, settings
+from tasks.shift_table import SHIFTS
+
+ID, TITLE, ORDER = "shifts", "Out of distribution", 40
+NOTHING = "This study tests no shifts at several severities."
+CAPTION = (
+    "Mean over {seeds} with 95 % bands over seeds and episodes, {shift_episodes} per condition and seed, the same "
+    "episodes for every algorithm. Severity 0 is the clean task; the dotted line is chance. Choose names in the legend "
+    "to bring curves forward. Where there are many learners, each family has panels of its own, with all others as thin "
+    "lines."
+)
+
+
+def figures(summary: Summary) -> list[Figure]:
+    """Return one figure per setting and scope, with a panel per shift."""
+    found = []
+    for setting in settings(summary.own):
+        rows = at(summary.own, setting)
+        found += severity_figures(rows, setting, summary.styles, summary.in_page(setting))
+    return found
+
+
+def severity_figures(
+    rows: pd.DataFrame, setting: Setting, styles: dict[str, Style], in_page: bool = True
+) -> list[Figure]:
+    """Return the figures of one setting, one per scope."""
+    unshifted, shifted = rows[clean(rows)], rows[rows["scope"].isin(SCOPES) & graded(rows)]
+    used = only_in(shifted, styles)
+    groups = coloured_groups(used)
+    common = limits(rows[clean(rows) | graded(rows)])
+    found = []
+    for scope in [scope for scope in SCOPES if scope in set(shifted["scope"])]:
+        panels = []
+        for shift, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
+            start = unshifted[unshifted["algorithm"].isin(part["algorithm"])]
+            lines = pd.concat([start, part]).sort_values("severity")
+            panels += _panels(setting, scope, shift, lines, groups, common)
+        title = f"{setting.label}, {SCOPES[scope]}"
+        columns = panel_columns(groups, 3)
+        name = f"shifts-{setting.slug}-{scope}"
+        found.append(Figure(name, title, panels, used, columns, caption=CAPTION, fold=True, in_page=in_page))
+    return found
+
+
+def _panels(
+    setting: Setting, scope: str, shift: str, rows: pd.DataFrame, groups: list, limits: tuple[float, float]
+) -> list[Panel]:
+    """Return the panels of one shift, one per group of colours."""
+    title, panels = SHIFTS[shift].title if shift in SHIFTS else shift, []
+    for ending, styles in groups:
+        draw = partial(_draw, rows=rows, styles=styles, limits=limits)
+        said = _said(rows[rows["algorithm"].isin(styles)])
+        alt = f"{setting.label}, {title}, {SCOPES[scope]}, severity 0 to {rows['severity'].max()}: {said}."
+        panels.append(Panel(title + ending, alt, draw, 3.1, 2.5))
+    return panels
+
+
+def _said(rows: pd.DataFrame) -> str:
+    """Return `MAML from 97.8 to 60.1; ...`: the clean task and the highest severity."""
+    ends, metric = rows[rows["severity"].isin([0, rows["severity"].max()])], rows["metric"].iloc[0]
+    return "; ".join(
+        f"{title} from {number(part['mean'].iloc[0], metric)} to {number(part['mean'].iloc[-1], metric)}"
+        for title, part in ends.groupby("title", sort=False)
+        if len(part) == 2
+    )
+
+
+def _draw(ax: Axes, rows: pd.DataFrame, styles: dict[str, Style], limits: tuple[float, float]) -> None:
+    curves(ax, rows, "severity", styles)
+    ax.set_xlabel("severity")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    measure_axis(ax, rows, "y")
+    ax.set_ylim(limits)

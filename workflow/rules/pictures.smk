@@ -1,0 +1,22 @@
+rule pictures:
+    """A test episode and every shift of each data set, drawn for the report (PNG, SVG and PDF beside the list)."""
+    input:
+        data=expand(META, dataset=[folder_name(name) for name in sorted(TRAINED_ON)]),
+        code=code("pictures"),
+    output:
+        f"{RESULTS}/pictures/pictures.json",
+    log:
+        f"{LOGS}/pictures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pictures.jsonl"
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        study=STUDY_FILE,
+        datasets=STUDY.config["datasets"],
+        shifts=STUDY.config["shifts"],
+        query=STUDY.config["test"]["query"],
+        seed=STUDY.config["seed"],
+    shell:
+        "python -m bench pictures {params.study} > {log} 2>&1"
