@@ -1,10 +1,10 @@
-# The benchmark as a DAG: data -> train -> test -> summarize -> report, each rule one verb of `python -m bench`.
+# The benchmark as a DAG: data -> train -> test -> summarize -> report. Each rule runs one verb of `python -m bench`.
 # A study (config/) says what to run, a profile (profiles/) says where.
 from snakemake.utils import min_version
 
 min_version("9.25")
 
-# A study named with --configfile replaces the default one. Two `configfile:`s would be merged: data sets would add up.
+# A study named with --configfile replaces the default one; two `configfile:` lines would merge their data sets.
 if not workflow.overwrite_configfiles:
 
     configfile: "config/quick.yaml"
@@ -30,9 +30,7 @@ rule all:
 
 onstart:
     write_study()
-    print(
-        f"Study {STUDY.name} ({STUDY.origin}): {len(RUNS)} runs, device {STUDY.config['train']['device']};"
-    )
+    print(f"Study {STUDY.name} ({STUDY.origin}): {len(RUNS)} runs, device {STUDY.settings.train.device};")
     print(f"executor {workflow.executor_plugin.name}, profile {PROFILE}.", flush=True)
 
 
@@ -49,16 +47,16 @@ onsuccess:
 
 
 onerror:
-    # One failed job must not cost the report of all others: write it with the failed cells named.
+    # A failed job must not cost the report of all others: write it, with the failed runs named.
     print(
-        f"Not every job succeeded; logs are in {LOGS}/. To go on, give the same command again.",
+        f"Not every job succeeded; logs are in {LOGS}/. To resume, give the same command again.",
         flush=True,
     )
     shell("python -m bench status {STUDY_FILE} || true")
     shell(
         "python -m bench summarize {STUDY_FILE} && python -m bench claims {STUDY_FILE} && python -m bench report {STUDY_FILE} || true"
     )
-    # Snakemake must not take it for the report of the whole study: dated back to 2000, it is older than what goes into that.
-    # (Not to the epoch: a time of 0 is ignored.)
+    # Snakemake must not take this for the report of the whole study: dated back to the year 2000, it is older than its inputs.
+    # (Not to the epoch: Snakemake ignores a time of 0.)
     for partial in (*glob(f"{RESULTS}/tables/*"), *glob(f"{REPORTS}/report.html")):
         os.utime(partial, (946684800, 946684800))

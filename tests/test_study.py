@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from bench.study import gpu
 from bench.study.schema import SCHEMA, json_schema, validated
 from bench.study.study import Study, load_study
 
@@ -110,3 +113,59 @@ def test_an_empty_file_is_an_error_and_every_wrong_key_is_named(tmp_path):
     with pytest.raises(ValueError) as error:
         validated(SMALL | {"seeds": [], "seed": "x", "sheds": 1}, "my.yaml")
     assert len(str(error.value).splitlines()) == 4
+
+
+class Driver:
+    """Stands for the library of a GPU driver."""
+
+    def __init__(self, count: int, error: int = 0):
+        self.count, self.error = count, error
+
+    def cuInit(self, flags):
+        return self.error
+
+    def cuDeviceGetCount(self, pointer):
+        pointer._obj.value = self.count
+        return 0
+
+
+@pytest.mark.parametrize(
+    "driver, build, expected",
+    [
+        (Driver(2), "2.13.0", 2),
+        (Driver(2), "2.13.0+cpu", 0),
+        (Driver(0), "2.13.0", 0),
+        (Driver(2, error=100), "2.13.0", 0),
+        (None, "2.13.0", 0),
+    ],
+)
+def test_gpus_are_counted_without_torch(monkeypatch, driver, build, expected):
+    def load(name):
+        if driver is None:
+            raise OSError(name)
+        return driver
+
+    monkeypatch.setattr(gpu.ctypes, "CDLL", load)
+    monkeypatch.setattr(gpu, "version", lambda package: build)
+    assert gpu.gpus() == expected
+
+
+VERBS_WITHOUT_TORCH = (
+    *(["status", "config/quick.yaml"], ["list"], ["list", "maml"], ["list", "supervised"], ["schema", "--print"]),
+    *([verb, "--help"] for verb in ("list", "prepare", "schema", "status")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", VERBS_WITHOUT_TORCH, ids=" ".join)
+def test_verbs_that_train_nothing_import_no_torch(arguments):
+    code = f"""if True:
+        import sys
+        from bench.__main__ import main
+        try:
+            main({arguments!r})
+        finally:
+            found = {{"torch", "kornia", "scipy.stats", "sklearn"}} & set(sys.modules)
+            print("imported:", sorted(found))"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: []"

@@ -50,7 +50,7 @@ def test_every_study_is_valid_and_lists_runs(study):
 def test_dry_run_on_a_clean_copy_plans_the_default_study(clean):
     quick = load_study(clean.folder / "config" / "quick.yaml")
     expected = {f"{verb} {run.name}" for verb in ("train", "test") for run in quick.runs()}
-    expected |= {f"train {stage.name}" for stage in quick.pretrainings()}
+    expected |= {f"train {shared.name}" for shared in quick.pretrainings()}
     assert clean.plan() - {"prepare glyphs"} == expected | SUMMED_UP
 
 
@@ -117,6 +117,24 @@ def test_touching_repeats_nothing_editing_repeats_the_edited_algorithm_only(fini
     finally:
         file.write_text(original)
     assert plan == runs(learners=["protonet"]) | SUMMED_UP
+
+
+def test_editing_what_trains_nothing_repeats_no_training_and_no_test(finished):
+    """The report, the statistics, downloads, data cards and verbs; whatever is drawn or summed up may be made again."""
+    folders = ("bench/report/**", "bench/statistics", "bench/verbs", "tasks/preparation")
+    files = [file for folder in folders for file in sorted(finished.folder.glob(f"{folder}/*.py"))]
+    files = [file for file in files if file.stem not in ("train", "test")]  # the verbs of these jobs
+    assert {"report", "summarize", "status", "download", "card"} <= {file.stem for file in files}
+    originals = {file: file.read_text() for file in files}
+    for file, text in originals.items():
+        file.write_text(text + "\n# edited\n")
+    try:
+        plan = finished.plan("--configfile", "tiny.yaml")
+    finally:
+        for file, text in originals.items():
+            file.write_text(text)
+    assert SUMMED_UP <= plan
+    assert not [job for job in plan if job.startswith(("train", "test"))]
 
 
 def test_changing_a_claim_repeats_the_verdicts_and_the_report_only(finished):

@@ -1,4 +1,7 @@
-"""What every rule needs: the study, its runs by name, paths, and which code a job depends on."""
+"""What every rule needs: the study, its runs by name, paths, and the code that a job depends on.
+
+Every job of a workflow reads this file again in a process of its own, so nothing here imports torch.
+"""
 
 import os
 import shlex
@@ -7,7 +10,6 @@ from functools import cache
 from glob import glob
 from pathlib import Path
 
-import torch
 import yaml
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
@@ -18,18 +20,17 @@ shell.prefix(
 )  # jobs run on Snakemake's own Python
 
 from bench.protocol.fingerprint import closure, code_files
-from bench.study.study import Study, run_spec, test_spec
+from bench.study.gpu import gpus
+from bench.study.study import Study
 from bench.paths import reports_root, results_root
-from tasks.catalogue import prepared_root
-from tasks.catalogue import folder_name
+from tasks.catalogue import folder_name, prepared_root
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
 TRAININGS = {shared.name: shared for shared in STUDY.pretrainings()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
-PREPARED = {
-    folder_name(name): name for name in sorted({*TRAINED_ON, *STUDY.config["experiments"]["other_data"]})
-}
+OTHER_DATA = STUDY.settings.experiments.other_data
+PREPARED = {folder_name(name): name for name in sorted({*TRAINED_ON, *OTHER_DATA})}
 
 RESULTS = f"{results_root()}/{STUDY.name}"
 REPORTS = f"{reports_root()}/{STUDY.name}"
@@ -37,11 +38,12 @@ LOGS = f"logs/{STUDY.name}"
 STUDY_FILE = f"{RESULTS}/study.yaml"
 META = f"{prepared_root()}/{{dataset}}/meta.json"
 
-# A GPU is a resource only where there is one to share; a cluster's login node has none, so its profile sets this itself.
-_device = STUDY.config["train"]["device"]
-GPU = int(_device == "cuda" or (_device == "auto" and torch.cuda.is_available()))
+# A GPU is a resource only where there is one to share. A cluster's login node has none, so its profile sets this itself.
+# The driver is asked, and only when the study leaves the device open.
+_device = STUDY.settings.train.device
+GPU = int(_device == "cuda" or (_device == "auto" and gpus() > 0))
 
-# Snakemake takes a profile that does not exist for none at all, and would run a cluster's study on the login node.
+# Snakemake ignores a profile that does not exist, and would run a cluster's study on the login node.
 PROFILE = get_argument_parser().parse_known_args(sys.argv[1:])[0].workflow_profile or "default"
 if PROFILE != "none" and not any(Path(folder, PROFILE).exists() for folder in (".", "profiles")):
     raise WorkflowError(
@@ -57,8 +59,8 @@ wildcard_constraints:
 def write_study():
     """Write the study with every default and every --config filled in, for the verbs to read.
 
-    Not a job of the DAG: where an input is about to be written, `ancient` or not, Snakemake does not look at what else
-    has changed, and would repeat either all runs or none. Jobs have the settings that concern them as `params` instead.
+    No job of the DAG does this: when an input is about to be written, `ancient` or not, Snakemake does not check what
+    else has changed, and would repeat either all runs or none. Jobs get the settings that concern them as `params`.
     """
     os.makedirs(RESULTS, exist_ok=True)
     Path(STUDY_FILE).write_text(
@@ -84,18 +86,18 @@ def prepared(wildcards):
 
 
 def tested(wildcards):
-    """The data sets of a meta-test: that of the run, and those it is tested on besides."""
-    others = STUDY.config["experiments"]["other_data"] if prepared(wildcards) else []
+    """The data sets of a meta-test: the run's own, and the other data that it is tested on."""
+    others = OTHER_DATA if prepared(wildcards) else []
     return sorted({*prepared(wildcards), *(META.format(dataset=folder_name(name)) for name in others)})
 
 
 def pretraining(wildcards):
-    """The shared training that a training starts from: results of the same rule, for another run."""
+    """Results of the pretraining that a run starts from: the same rule makes them."""
     shared = STUDY.pretraining(TRAININGS[wildcards.run])
     return expand(rules.train.output, run=shared.name) if shared else []
 
 
 def generator(wildcards):
-    """Embedded data change with the code that draws them; downloaded data are what they are, whatever our code."""
+    """Code that draws the embedded data set. Downloaded data do not change with the code."""
     files = closure("tasks/preparation/glyphs.py") if wildcards.dataset == "glyphs" else []
     return [os.path.relpath(path) for path in files]

@@ -33,7 +33,7 @@ rule summarize:
 
 
 rule claims:
-    """Verdicts on the declared claims. A job of its own: changing a claim repeats this and the report, nothing else."""
+    """Verdicts on the declared claims. Changing a claim repeats this job and the report, nothing else."""
     input:
         runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
         claims="config/claims.yaml",

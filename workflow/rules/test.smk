@@ -1,5 +1,5 @@
 rule test:
-    """Meta-test one trained run under every condition of the study, on the study's frozen episodes."""
+    """Meta-test one trained run under every condition of the study, on its frozen episodes."""
     input:
         data=tested,
         model=rules.train.output.model,
@@ -15,11 +15,11 @@ rule test:
         f"{RESULTS}/benchmarks/test/{{run}}.jsonl"
     conda:
         "../../environment.yml"
-    threads: STUDY.config["train"]["threads"]
+    threads: STUDY.settings.train.threads
     resources:
         gpu=GPU,
     params:
         study=STUDY_FILE,
-        spec=lambda wildcards: test_spec(STUDY, RUNS[wildcards.run]),
+        spec=lambda wildcards: STUDY.testing_job(RUNS[wildcards.run]).as_dict(),
     shell:
         "python -m bench test {params.study} {wildcards.run} > {log} 2>&1"

@@ -1,5 +1,5 @@
 rule train:
-    """Meta-train one run. A job that was killed goes on from its checkpoint, which is no declared output on purpose:
+    """Meta-train one run. A job that was killed resumes from its checkpoint, which is not declared as an output:
     Snakemake deletes the outputs of failed jobs.
     """
     input:
@@ -16,11 +16,11 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{run}}.jsonl"
     conda:
         "../../environment.yml"
-    threads: STUDY.config["train"]["threads"]
+    threads: STUDY.settings.train.threads
     resources:
         gpu=GPU,
     params:
         study=STUDY_FILE,
-        spec=lambda wildcards: run_spec(STUDY, TRAININGS[wildcards.run]),
+        spec=lambda wildcards: STUDY.training_job(TRAININGS[wildcards.run]).as_dict(),
     shell:
         "python -m bench train {params.study} {wildcards.run} > {log} 2>&1"
