@@ -1,4 +1,4 @@
-"""What every rule needs: the study, its runs by name, paths, and the code that a job depends on.
+"""The study, its runs by name, paths, and the code that a job depends on, for all rules.
 
 Every job of a workflow reads this file again in a process of its own, so nothing here imports torch.
 """
