@@ -55,11 +55,6 @@ class Study:
         except (ValueError, FileNotFoundError) as error:
             raise ValueError(f"algorithms: {error}") from error
 
-    @property
-    def learners(self) -> dict[str, Card]:
-        """The cards."""
-        return self.cards
-
     def _named(self) -> list[str]:
         return [*self.settings.algorithms, *self.settings.variants]
 

@@ -13,10 +13,8 @@ rule pictures:
     conda:
         "../../environment.yml"
     params:
+        **{key: STUDY.config[key] for key in ("datasets", "shifts", "seed")},
         study=STUDY_FILE,
-        datasets=STUDY.config["datasets"],
-        shifts=STUDY.config["shifts"],
-        query=STUDY.config["test"]["query"],
-        seed=STUDY.config["seed"],
+        query=STUDY.settings.test.query,
     shell:
         "python -m bench pictures {params.study} > {log} 2>&1"
