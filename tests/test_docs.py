@@ -96,3 +96,12 @@ def test_the_metric_is_measured_in_every_episode_and_summed_up(extended):
     assert (episodes["top2"] >= episodes["accuracy"] - 1e-6).all() and episodes["top2"].max() <= 1
     clean = cells(extended).query("shift == 'none' and metric == 'top2'")
     assert clean["mean"].item() == pytest.approx(episodes.query("shift == 'none'")["top2"].mean(), abs=1e-4)
+
+
+def test_the_section_is_in_the_page_and_beside_it(extended):
+    reports = extended.folder / "reports" / "tiny"
+    page = (reports / "report.html").read_text()
+    assert 'id="speed"' in page and 'id="figure-speed"' in page
+    assert page.index('id="cost"') < page.index('id="speed"')
+    assert (reports / "tables" / "speed.csv").read_text().startswith("Setting,Algorithm,Tasks/s\nStars 5-way 1-shot,Pixel")
+    assert (reports / "figures" / "speed.svg").exists()
