@@ -43,9 +43,9 @@ class Holder:
 
 
 def find_form(spec: Spec) -> tuple[str, Photos]:
-    """The first form that the download cache or DATA_MIRROR holds whole; if none is there, the pickles, which have URLs.
+    """Return the name and photos of the first form that the download cache or DATA_MIRROR holds; else pickles, by URL.
 
-    Where a form is there in part only, reading its first missing class raises DataError.
+    Reading the first missing class of an incomplete form raises DataError.
     """
     shelves = containers(NAME)
     photos = find_photos(shelves, spec)
@@ -82,7 +82,7 @@ def _file(name: str, expected: str = "", others: list | None = None) -> SourceFi
 
 
 def find_photos(shelves: list[Container], spec: Spec) -> dict[str, list[Holder]]:
-    """Class -> places with photos of it: single folders first, then whole containers."""
+    """Find the places with photos of each class: single folders first, then whole containers."""
     found: dict[str, dict[tuple[Container, str | None], list[str]]] = defaultdict(lambda: defaultdict(list))
     for shelf in shelves:
         for name in shelf.images:
@@ -132,10 +132,10 @@ def _read_class(held: Holder | Path, listed: list[str] | None, name: str, spec: 
 
 
 def choose(members: list[str], listed: list[str] | None, label: str, spec: Spec, where: str) -> list[str]:
-    """Pick the photos of a class, in order: those of the list, whatever their suffix; or those of its ranks among all
-    photos of ImageNet; or all, where none is named as in the list and there are as many as wanted.
+    """Pick the photos of a class, in order.
 
-    DataError names missing files and some of the others.
+    These are the photos of the list, whatever their suffix; where no name is as in the list, all photos if there are as
+    many as wanted, or those with the ranks of the list in the whole ImageNet class. DataError names missing files.
     """
     by_stem = {_stem(member): member for member in members}
     wanted = [_stem(file) for file in listed or []]

@@ -69,7 +69,7 @@ def build(_scratch: Path) -> Built:
 
 
 def _fetch(name: str, facts: dict) -> Drawings:
-    """Drawings of one of the two original archives, in whatever packing: <alphabet>/<character>/<drawing> anywhere."""
+    """Find and read the drawings of one of the two original archives, packed in any way."""
     alphabets = _alphabets(name)
     expected = (
         f"{facts['images']} drawings in folders <alphabet>/<character>/ of {len(alphabets)} alphabets "
@@ -123,7 +123,7 @@ def find_roots(shelves: list[Container], alphabets: list[str]) -> list[Root]:
 
 
 def _read_part(found: Path | Root, name: str, facts: dict) -> Drawings:
-    """The drawings of an original archive under their original names, checked against `facts`."""
+    """Read the drawings of an original archive under their original names, checked against `facts`."""
     if isinstance(found, Path):
         roots = find_roots([Container(found)], _alphabets(name))
         if not roots:
@@ -140,7 +140,7 @@ def _read_part(found: Path | Root, name: str, facts: dict) -> Drawings:
 
 
 def read_drawings(path: Path, facts: dict) -> Drawings:
-    """Drawings of one zip under the names that they have there, checked against `facts` (classes, images, digest).
+    """Read the drawings of one zip under their names in it, checked against `facts` (classes, images, digest).
 
     DataError says what differs.
     """
@@ -166,7 +166,7 @@ def _check(drawings: Drawings, where: str, facts: dict) -> None:
 
 
 def stack_classes(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
-    """-> bool `[classes, 20, 105, 105]` in the order of class names, then of file names."""
+    """Stack drawings as bool `[classes, 20, 105, 105]`, sorted by class, then by file; and the names of the classes."""
     by_class: dict[str, list[str]] = {}
     for name in sorted(drawings):
         by_class.setdefault("/".join(name.split("/")[-3:-1]), []).append(name)
@@ -178,7 +178,7 @@ def stack_classes(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
 
 
 def read_split(path: Path, classes: list[str]) -> dict[str, list[int]]:
-    """A file of part -> alphabets or single characters, as class indices."""
+    """Read a file of part -> alphabets or single characters as part -> class indices."""
     names = {part: set(entries) for part, entries in json.loads(path.read_text()).items()}
     return {
         part: [i for i, name in enumerate(classes) if name in entries or name.split("/")[0] in entries]
@@ -187,7 +187,7 @@ def read_split(path: Path, classes: list[str]) -> dict[str, list[int]]:
 
 
 def _build_runs(facts: dict) -> dict[str, dict[str, np.ndarray]]:
-    """The extra file lake_runs.npz; without all_runs.zip a warning and no file, since nothing else needs it."""
+    """Return the extra file lake_runs.npz. Without all_runs.zip: a warning and no file, since nothing else needs it."""
     expected = f"run01/ to run{RUNS}/, each with training/, test/ and class_labels.txt; content digest {facts['digest']}"
     source = SourceFile(
         "omniglot",
@@ -215,7 +215,7 @@ def _run_files(shelf: Container) -> dict[str, str]:
 
 
 def read_runs(found: Path | Container, facts: dict) -> dict[str, np.ndarray]:
-    """The arrays of `LakeRuns` from all_runs.zip or its content elsewhere. DataError says what is wrong."""
+    """Read the arrays of `LakeRuns` from all_runs.zip or its content elsewhere. DataError says what is wrong."""
     shelf = Container(found) if isinstance(found, Path) else found
     names = dict(sorted(_run_files(shelf).items()))
     files = dict(zip(names, (data for _, data in shelf.read(names.values())), strict=True))

@@ -1,4 +1,4 @@
-"""Any image data set of torchmeta (Deleu et al. 2019) in our prepared form: `torchmeta:omniglot`, `torchmeta:cifar_fs`."""
+"""Image data sets of torchmeta (Deleu et al. 2019) in our prepared form: `torchmeta:omniglot`, `torchmeta:cifar_fs`."""
 
 import inspect
 from collections.abc import Callable
@@ -25,7 +25,8 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What torchmeta does not say: side length, rotated copies, how many words of a label come before the group."""
+    """Facts that torchmeta lacks. size: side in pixels; rotations: turned copies of each class; prefix: words of a label
+    before the group."""
 
     size: int = 84
     rotations: int = 1
@@ -44,7 +45,7 @@ RECIPES = {
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The classes of all three parts in the order of their names; `words`: (group.., name) of each."""
+    """Classes of all three parts, sorted by name. words: (group, ..., name) of each; parts: its part; read: its images."""
 
     words: list[tuple[str, ...]]
     parts: list[str]
@@ -69,9 +70,9 @@ def build(name: str, scratch: Path) -> Built:
 
 
 def lay_out_omniglot(root: Path, files: dict[str, dict]) -> None:
-    """Put the archives where torchmeta looks for them. It unpacks only what it has downloaded itself, so do that, too.
+    """Put the archives where torchmeta looks for them, and unpack them, because torchmeta unpacks its own downloads only.
 
-    `files`: those of omniglot in data/sources.yaml (or of a part of it, in tests).
+    files: those of omniglot in data/sources.yaml.
     """
     folder = root / "omniglot"
     for name, facts in files.items():
@@ -125,7 +126,7 @@ def list_classes(datasets: dict[str, Any], recipe: Recipe) -> Classes:
 
 
 def _raw_images(dataset: Any, index: int) -> list[np.ndarray]:
-    """Images of one class, sorted by content, because torchmeta stores them in the order of a directory listing."""
+    """Read the images of a class, sorted by content, because torchmeta stores them in the order of a directory listing."""
     pictures = [item[0] for item in (dataset[index][i] for i in range(len(dataset[index])))]
     if not all(isinstance(picture, Image.Image) for picture in pictures):
         raise DataError(
@@ -139,7 +140,7 @@ def _raw_images(dataset: Any, index: int) -> list[np.ndarray]:
 def read_images(
     classes: Classes, per_class: int, recipe: Recipe, scratch: Path
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """-> uint8 images (a file in `scratch`), and packed originals if all are drawings as large as Omniglot's."""
+    """Return uint8 images (a file in `scratch`), and packed originals if all are drawings as large as those of Omniglot."""
     images, originals = None, []
     for k, read in enumerate(classes.read):
         raw = read()[:per_class]
@@ -154,7 +155,7 @@ def read_images(
 
 
 def _shrink(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 `[H, W]` or `[H, W, 3]` -> `[size, size]` or `[size, size, 3]`."""
+    """Resize uint8 `[H, W]` or `[H, W, 3]` to `[size, size]` or `[size, size, 3]`."""
     if pixels.shape[:2] == (size, size):
         return pixels
     channels = torch.from_numpy(np.array(pixels)).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Everything it takes to import torchmeta 1.8.0 (2021, made for torch < 1.10) beside a current torch. Import it here only."""
+"""Import torchmeta 1.8.0 (2021, made for torch < 1.10) beside a current torch. No other module imports it."""
 
 import importlib.util
 from types import ModuleType
@@ -11,7 +11,7 @@ REMEDY = (
     "torchmeta data sets need torchmeta, torchvision, h5py and ordered-set: "
     "`pip install -r requirements.txt`, then `pip install --no-deps -r requirements-nodeps.txt`"
 )
-# torchvision registers Python versions of these compiled operators when it is imported, which fails if its compiled part
+# When torchvision is imported, it registers Python versions of these compiled operators, which fails if its compiled part
 # could not be loaded. Nothing here calls them.
 OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -21,7 +21,7 @@ _library: list[torch.library.Library] = []  # kept alive: the operators vanish w
 
 
 def import_torchmeta() -> ModuleType:
-    """The module `torchmeta.datasets.helpers` of a patched torchmeta. DataError names what is missing and the remedy."""
+    """Return the module `torchmeta.datasets.helpers`, patched. DataError names the missing package and the remedy."""
     try:
         declare_torchvision_operators()
         _restore_drive_functions()
