@@ -103,5 +103,9 @@ def test_the_section_is_in_the_page_and_beside_it(extended):
     page = (reports / "report.html").read_text()
     assert 'id="speed"' in page and 'id="figure-speed"' in page
     assert page.index('id="cost"') < page.index('id="speed"')
-    assert (reports / "tables" / "speed.csv").read_text().startswith("Setting,Algorithm,Tasks/s\nStars 5-way 1-shot,Pixel")
+    assert (
+        (reports / "tables" / "speed.csv")
+        .read_text()
+        .startswith("Setting,Algorithm,Tasks/s\nStars 5-way 1-shot,Pixel")
+    )
     assert (reports / "figures" / "speed.svg").exists()
