@@ -171,3 +171,16 @@ def test_quadrature_of_independent_differences():
     assert float(found.mean) == pytest.approx(0.3)
     assert float(found.low) == pytest.approx(0.3 - np.hypot(0.1, 0.1))
     assert float(found.high) == pytest.approx(0.3 + np.hypot(0.2, 0.1))
+
+
+def test_one_seed_decides_no_claim(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    path = make_study(
+        tmp_path,
+        algorithms=("protonet", "lstm"),
+        datasets={"glyphs": {"ways": [5], "shots": [1]}},
+        shifts={},
+        seeds=(0,),
+    )
+    row = verdict(load_study(path), {"algorithms": ["protonet"]}, {"algorithms": ["lstm"]}, margin=0.02)
+    assert row["low"] > 0.02 and row["verdict"] == "undecided" and row["reason"].startswith("one seed")

@@ -237,3 +237,14 @@ def test_a_test_by_an_older_version_is_named_and_does_not_cost_the_tables(tmp_pa
     notes = {state.run.name: state.note for state in states(load_study(path))}
     assert "calibration.parquet" in notes["glyphs/5way_1shot/protonet/seed1"]
     assert notes["glyphs/5way_1shot/protonet/seed0"] == ""
+
+
+def test_one_seed_per_learner_leaves_every_comparison_undefined(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    glyphs = {"glyphs": {"ways": [5], "shots": [1]}}
+    path = make_study(tmp_path, algorithms=("protonet", "maml", "lstm"), datasets=glyphs, seeds=(0,))
+    folder = summarize(load_study(path))
+    for name in ("comparisons", "modes"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        assert len(table) and table["p"].isna().all() and table["p_holm"].isna().all()
+        assert table["low"].notna().all() and set(table["n_seeds"]) == {1}

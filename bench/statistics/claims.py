@@ -1,8 +1,8 @@
 """Claims of the literature, judged by a study: `python -m bench claims config/quick.yaml`.
 
 Writes results/{study}/tables/claims.csv: one row per claim of config/claims.yaml and setting of the study. A claim is
-`supported` or `refuted` where the whole 95 % interval of its effect lies on one side of its margin, else `undecided`;
-`untested` where the study lacks what it compares.
+`supported` or `refuted` where the whole 95 % interval of its effect lies on one side of its margin, else `undecided`, as
+with one seed in any case; `untested` where the study lacks what it compares.
 """
 
 import argparse
@@ -20,11 +20,13 @@ from bench.results.metrics import METRICS
 from bench.results.run_folder import read_run
 from bench.results.setting import SETTING_COLUMNS
 from bench.statistics.claim_effects import COSTS, Contestants, Missing, effect
+from bench.statistics.intervals import EPISODES
 from bench.statistics.summarize import by_setting, scored
 from bench.study.study import Study, load_study
 
 FILE = ROOT / "config" / "claims.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "claims.schema.yaml"
+ONE_SEED = "one seed: the interval speaks of these trained models, not of the algorithms"
 COLUMNS = [
     *["id", "claim", "source", *SETTING_COLUMNS, "metric", "predicts", "margin", "verdict"],
     *["effect", "low", "high", "n_seeds", "n_episodes", "figure", "reason"],
@@ -95,8 +97,10 @@ def _row(claim: dict, contestants: Contestants) -> dict:
         return row | {"verdict": "untested", "reason": str(missing)}
     low, high = float(interval.low), float(interval.high)
     row |= {"effect": float(interval.mean), "low": low, "high": high}
-    verdict = judge(low, high, claim["predicts"], claim["margin"])
-    return row | {"verdict": verdict, "n_seeds": seeds, "n_episodes": episodes}
+    row |= {"n_seeds": seeds, "n_episodes": episodes}
+    if interval.levels == EPISODES:
+        return row | {"verdict": "undecided", "reason": ONE_SEED}
+    return row | {"verdict": judge(low, high, claim["predicts"], claim["margin"])}
 
 
 def judge(low: float, high: float, predicts: str, margin: float) -> str:

@@ -35,17 +35,20 @@ MOST_FREEDOM = 1000.0
 """Largest degrees of freedom of a prior; with more, its law is normal."""
 CAUTION = 2.0
 """Factor on the prior's variance; a learner's own variance is never reduced. Between learners whose deviations over two
-seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 5 %."""
+seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 4 %."""
 ROUNDING = 1e-24
 """Variance below which numbers are equal but for rounding."""
+
+
+SEEDS_AND_EPISODES, EPISODES = "seeds and episodes", "episodes"
 
 
 @dataclass(frozen=True)
 class Interval:
     """A mean with its confidence interval; arrays when several cells were computed at once.
 
-    levels: "seeds and episodes", or "episodes" when one seed was given and the spread over trainings is unknown:
-    the interval then speaks of this trained model, not of the algorithm.
+    levels: `SEEDS_AND_EPISODES`, or `EPISODES` when one seed was given and the spread over trainings is unknown: the
+    interval then speaks of this trained model, not of the algorithm, and p is NaN.
     """
 
     mean: np.ndarray
@@ -128,8 +131,10 @@ def paired(
 
     Values are paired by episode, not by seed: the trainings of two algorithms share no noise worth pairing, and two
     free variances keep twice the degrees of freedom. With a prior, a variance over seeds that is smaller than those of the
-    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test).
-    p < 1 - level exactly when the interval excludes zero. Raises ValueError on different numbers of episodes.
+    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test); one seed has
+    the prior's variance. A larger variance keeps its own degrees of freedom: the prior says nothing of a learner that
+    scatters more than the others. p < 1 - level exactly when the interval excludes zero; without a prior, p of one seed is
+    NaN. Raises ValueError on different numbers of episodes.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.shape[-1] != b.shape[-1]:
@@ -153,7 +158,7 @@ def _interval(
     mean = sum(sign * values.mean((-2, -1), dtype=np.float64) for sign, values in groups)
     replicates = [_replicates(values, weights) for _, values in groups]
     shift = sum(sign * r.mean(-2) for (sign, _), r in zip(groups, replicates, strict=True))
-    both_levels = all(values.shape[-2] > 1 for _, values in groups)
+    both_levels = prior is not None or all(values.shape[-2] > 1 for _, values in groups)
     inflation = episodes / (episodes - 1)
     if both_levels:
         seed_variance, freedom = _seed_variance([values for _, values in groups], prior)
@@ -164,7 +169,9 @@ def _interval(
     law = _Law(seed_variance, freedom, episode_variance, episodes, _side_factors(shift, level))
     tail = (1 - level) / 2
     low, high = mean - law.reach(tail, below=True), mean + law.reach(tail, below=False)
-    return Interval(mean, low, high, law.p_value(mean), "seeds and episodes" if both_levels else "episodes")
+    if both_levels:
+        return Interval(mean, low, high, law.p_value(mean), SEEDS_AND_EPISODES)
+    return Interval(mean, low, high, np.full(np.shape(mean), np.nan), EPISODES)
 
 
 def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -179,29 +186,48 @@ def _seed_variance(groups: list[np.ndarray], prior: SeedPrior | None) -> tuple[n
     """Return the variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
     parts = []
     for values in groups:
-        variance, freedom = values.mean(-1, dtype=np.float64).var(-1, ddof=1), values.shape[-2] - 1
-        if prior is not None:
-            known, weight = np.asarray(prior.variance), np.asarray(prior.freedom)
-            drawn = (weight * CAUTION * known + freedom * variance) / (weight + freedom)
-            drawn = np.maximum(drawn, variance)
-            variance, freedom = np.where(variance > ROUNDING, drawn, 0.0), weight + freedom
+        means = values.mean(-1, dtype=np.float64)
+        variance, freedom = _own_variance(means) if prior is None else _moderated(means, prior)
         parts.append((variance / values.shape[-2], freedom))
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / freedom for part, freedom in parts)
-    most = np.broadcast_to(np.float64(sum(freedom for _, freedom in parts)), np.shape(total)).copy()
+    most = np.array(sum(freedom for _, freedom in parts), dtype=np.float64)
     freedom = np.divide(total**2, spread, out=most, where=spread > 0)
     return total, freedom
+
+
+def _own_variance(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variance of the means `[..., seeds]` of at least two seeds, and its degrees of freedom."""
+    variance = means.var(-1, ddof=1)
+    return variance, np.full(variance.shape, means.shape[-1] - 1.0)
+
+
+def _moderated(means: np.ndarray, prior: SeedPrior) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variance of the means `[..., seeds]` drawn towards the prior, and its degrees of freedom."""
+    known, weight = CAUTION * np.asarray(prior.variance), np.asarray(prior.freedom)
+    cells = means.shape[:-1]
+    if means.shape[-1] == 1:
+        return np.broadcast_to(known, cells), np.broadcast_to(weight, cells)
+    variance, freedom = _own_variance(means)
+    drawn = (weight * known + freedom * variance) / (weight + freedom)
+    scattered = variance > known
+    moderated = np.where(scattered, variance, drawn)
+    freedom = np.where(scattered, freedom, weight + freedom)
+    return np.where(variance > ROUNDING, moderated, 0.0), freedom
 
 
 def _shared_covariance(
     groups: Sequence[tuple[float, np.ndarray]], replicates: list[np.ndarray]
 ) -> np.ndarray:
-    """Return the bootstrap variance of what all seeds have in common: covariances between different seeds only."""
+    """Return the bootstrap variance of what all seeds have in common: covariances between different seeds only.
+
+    One seed alone counts with all of its variance, for what is its own cannot be told apart.
+    """
     total = 0.0
     for (_, values), r in zip(groups, replicates, strict=True):
         seeds = values.shape[-2]
         everything, own = (r.sum(-2) ** 2).mean(-1), (r**2).mean(-1).sum(-1)
-        total = total + (everything - own) / (seeds * (seeds - 1))
+        total = total + ((everything - own) / (seeds * (seeds - 1)) if seeds > 1 else everything)
     if len(groups) == 2:
         total = total - 2 * (replicates[0].mean(-2) * replicates[1].mean(-2)).mean(-1)
     return total

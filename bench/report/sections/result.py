@@ -83,7 +83,7 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
 def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     first, metric = rows.iloc[0], rows["metric"].iloc[0]
     unit = f" {METRICS[metric].unit}".rstrip()
-    pairs = comparisons[clean(comparisons) & comparisons["p_holm"].ge(SIGNIFICANT)]
+    pairs = comparisons[clean(comparisons) & ~comparisons["p_holm"].lt(SIGNIFICANT)]
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     titles = rows.loc[rows["algorithm"].isin(close), "title"]
