@@ -58,8 +58,8 @@ def test_runs_that_did_not_finish_reach_nothing():
     runs.loc[0, "status"] = "diverged"
     (row,) = costs.reach_table(history, runs).rows
     assert [c.text for c in row.cells[2:6]] == ["100", "10 s", "not reached", "–"]
-    assert costs.reach_table(history, runs.assign(status="diverged")) is None
-    assert costs.reach_table(history, runs.assign(dataset="sinusoid")) is None, "errors are no accuracies"
+    assert costs.reach_table(history, runs.assign(status="diverged")).rows == []
+    assert costs.reach_table(history, runs.assign(dataset="sinusoid")).rows == [], "errors are no accuracies"
 
 
 def points(metric: str, **learners: tuple[float, float]) -> pd.DataFrame:

@@ -13,8 +13,13 @@ rule pictures:
     conda:
         "../../environment.yml"
     params:
-        **{key: STUDY.config[key] for key in ("datasets", "shifts", "seed")},
         study=STUDY_FILE,
+        episodes={
+            name: [entry.split, entry.ways[0], entry.shots[0]]
+            for name, entry in STUDY.settings.datasets.items()
+        },
+        shifts=[*STUDY.settings.shifts.severities, *STUDY.settings.shifts.strengths],
         query=STUDY.settings.test.query,
+        seed=STUDY.settings.seed,
     shell:
         "python -m bench pictures {params.study} > {log} 2>&1"
