@@ -121,13 +121,13 @@ def test_best_and_indistinguishable_values_are_marked(page, tables, cells):
     near = {
         frozenset((r.algorithm_a, r.algorithm_b)) - {best["algorithm"]}
         for r in comparisons.itertuples()
-        if best["algorithm"] in (r.algorithm_a, r.algorithm_b) and r.p_holm >= 0.05
+        if best["algorithm"] in (r.algorithm_a, r.algorithm_b) and not r.p_holm < 0.05  # NaN: one seed
     }
     text = (page.parent / "tables" / "headline.md").read_text()
     column = [line.split(" | ")[8] for line in text.splitlines()[2:]]
     assert sum(cell.startswith("**") for cell in column) == 1
     assert sum(cell.startswith("≈") for cell in column) == len(near)
-    assert len(near) < len(ALGORITHMS) - 2, "all tie: nothing is tested"
+    assert len(near) < len(ALGORITHMS) - 1, "all tie: nothing is tested"
 
 
 def test_paired_differences_are_those_on_tasks_as_trained_for(page, tables):
