@@ -6,6 +6,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 """Folder of the project."""
 
+CHECKPOINT = "checkpoint.pt"
+"""File in a run's folder from which a training resumes; it is removed when the training ends."""
+CHECKPOINT_SECONDS = 30.0
+"""Seconds between two checkpoints of a training."""
+
 
 def results_root() -> Path:
     """Folder of results (env RESULTS_ROOT, default `results`)."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from bench.protocol import machine
+from bench.protocol.provenance import now, provenance
 from benchmarks import convolutions, maml, protonet, sampling, table, testing, updates
 from benchmarks.timing import Comparison, Scale, measure
 
@@ -24,11 +25,11 @@ RESULTS = Path(__file__).with_name("results.csv")
 
 def run(names: list[str], scale: Scale, device: torch.device, output: Path) -> None:
     """Check that compared variants agree and measure them; print and write the table after each case."""
-    provenance = machine.provenance(device, machine.now())
+    machine_facts = provenance(device, now())
     for name in names:
         measured = []
         for comparison in CASES[name](scale, device):
-            found = table.rows(comparison, measure(comparison, scale), provenance)
+            found = table.rows(comparison, measure(comparison, scale), machine_facts)
             table.show(comparison, found)
             measured += found
         table.write(output, measured)

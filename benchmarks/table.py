@@ -19,7 +19,7 @@ ratio: value divided by that of the baseline, the first variant of the same name
 
 
 def rows(comparison: Comparison, rates: list[Rate], provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one row per variant. provenance: result of `bench.protocol.machine.provenance`."""
+    """Return one row per variant. provenance: result of `bench.protocol.provenance.provenance`."""
     gpu = provenance["gpu"]
     where = {
         "date": provenance["started"][:10],

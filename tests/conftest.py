@@ -13,6 +13,14 @@ def example_page(tmp_path_factory):
 
 
 @pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder for data and results of planted studies."""
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    return tmp_path
+
+
+@pytest.fixture
 def float64():
     """Oracles compare to many digits: new tensors are float64, drawn from a fixed stream."""
     torch.manual_seed(0)

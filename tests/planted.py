@@ -9,12 +9,15 @@ import yaml
 
 import algos
 from algos.base import MetaLearner, TaskSpec
-from bench.protocol.loop import learning_rate
+from bench.__main__ import main
+from bench.protocol.optimizer import learning_rate
 from tasks.dataset import ImageData, ImageSplit, write_prepared
 from tasks.episodes import Episodes, EpisodeSampler
 from tasks.seeds import numpy_generator, torch_generator
 
 WAY, SHOT, SIZE = 3, 2, 28
+RUN = "planted/3way_2shot/{}/seed0"
+"""Name of a run of `write_study`, by algorithm."""
 SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rate": 3e-3}
 """Sizes for tests, for the hyper-parameters an algorithm has; meta_batch is set beside them."""
 
@@ -119,3 +122,13 @@ def write_study(folder: Path, **changes) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(study))
     return path
+
+
+def folder(home: Path, algorithm: str = "protonet", study: str = "tiny") -> Path:
+    """Folder of a run of `write_study`; home: the fixture."""
+    return home / "results" / study / RUN.format(algorithm)
+
+
+def bench(*arguments: object) -> int:
+    """Run a verb in this process; return its exit code."""
+    return main([str(argument) for argument in arguments])

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from bench.protocol.scores import calibration_shares
+from bench.results.bins import BINS
 from bench.results.condition import CONDITION_COLUMNS, Condition
-from bench.results.schema import BINS, CALIBRATION_COLUMNS
+from bench.results.schema import CALIBRATION_COLUMNS
 from tasks.seeds import numpy_generator
 from tests.synthetic_learners import FACTS
 

@@ -23,8 +23,8 @@ def history(key: tuple, status: str) -> pd.DataFrame:
             "tasks": steps * 16,
             "seconds": steps * 0.1,
             "loss": np.where(steps == 600, np.nan, loss) if status == "diverged" else loss,
-            "train_accuracy": accuracy + 0.01 * (accuracy < 0.99),
-            "val_accuracy": accuracy,
+            "train_score": accuracy + 0.01 * (accuracy < 0.99),
+            "val_score": accuracy,
             "val_low": np.clip(accuracy - 0.015, 0, 1),
             "val_high": np.clip(accuracy + 0.015, 0, 1),
             "learning_rate": np.full(len(steps), 1e-3),
@@ -36,7 +36,7 @@ def run_record(study: dict, key: tuple, status: str, kind: str, curve: pd.DataFr
     dataset, way, shot, algorithm, seed = key
     title, family, mode, _, _, _ = FACTS[algorithm]
     trained = len(curve) > 0
-    best = curve.loc[curve["val_accuracy"].idxmax()] if trained else None
+    best = curve.loc[curve["val_score"].idxmax()] if trained else None
     return {
         "status": status,
         "reason": "the loss was not finite at step 600" if status == "diverged" else None,
@@ -69,7 +69,7 @@ def run_record(study: dict, key: tuple, status: str, kind: str, curve: pd.DataFr
             "memory_at_start_mb": 300.0,
             "gflops_per_task": 3 * COST[algorithm] if trained else None,
             "best_step": int(best["step"]) if trained else None,
-            "best_val_accuracy": float(best["val_accuracy"]) if trained else None,
+            "best_val_score": float(best["val_score"]) if trained else None,
             "parameters": PARAMETERS if trained else 0,
             "published_tasks": 1_920_000 if trained else None,
             "budget_share": 0.005 if trained else None,

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from bench.protocol.scores import calibration_shares
+from bench.results.bins import BINS
 from bench.results.condition import own_condition
 from bench.results.run_folder import read_run
-from bench.results.schema import BINS
 from bench.results.setting import Setting
 from bench.statistics import calibration, intervals
 from bench.statistics.gather import LearnerResults

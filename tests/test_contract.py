@@ -11,7 +11,7 @@ from rich.console import Console
 
 import algos
 from algos.base import EmbeddingLearner, TaskSpec
-from bench.protocol.loop import learning_rate
+from bench.protocol.optimizer import learning_rate
 from bench.verbs.list import overview
 from tests import planted
 

@@ -34,7 +34,7 @@ def curves(**by_run: list[float]) -> tuple[pd.DataFrame, pd.DataFrame]:
         key = SETTING | {"algorithm": name[:-2], "seed": int(name[-1])}
         runs.append(key | {"title": name[:-2].upper(), "family": "baseline", "status": "ok"})
         history += [
-            key | {"tasks": 100 * i, "seconds": 10.0 * i, "val_accuracy": value}
+            key | {"tasks": 100 * i, "seconds": 10.0 * i, "val_score": value}
             for i, value in enumerate(values, start=1)
         ]
     return pd.DataFrame(history), pd.DataFrame(runs)

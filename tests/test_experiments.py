@@ -5,25 +5,22 @@ import pytest
 import torch
 
 import algos
-from bench.protocol.experiments import other_tasks, untrained
-from bench.protocol.loop import learning_rate
+from bench.protocol.optimizer import learning_rate
+from bench.protocol.other_tasks import INITIAL, other_tasks
 from bench.protocol.sources import open_source
+from bench.study import jobs
+from bench.study.experiments import Experiments
+from bench.study.settings import Shifts
 from bench.study.study import Study
 from tasks.dataset import write_prepared
 from tasks.episodes import FrozenEpisodes
 from tests import planted
 
-OFF = {
-    "episodes": 6,
-    "ways": [],
-    "shots": [],
-    "steps": [],
-    "within_alphabet": False,
-    "lake_runs": False,
-    "prototypes": False,
-    "memorisation": False,
-    "other_data": [],
-}
+
+def job(**wanted) -> jobs.TestingJob:
+    """A test of six episodes per experiment, with only the wanted experiments."""
+    experiments = Experiments(**{"episodes": 6} | wanted)
+    return jobs.TestingJob(None, 0, 10, 4, ("inductive",), Shifts(), experiments)
 
 
 @pytest.fixture
@@ -37,11 +34,7 @@ def run(source, name, frozen_way=planted.WAY, learner=None, **wanted):
     """Conditions of a learner in order, with their scores."""
     learner = learner or planted.small(algos.load(name)).eval()
     frozen = source.frozen("test", 10, frozen_way, planted.SHOT, 4, 0)
-    spec = {"modes": ["inductive"], "query": 4, "study_seed": 0, "experiments": OFF | wanted}
-    return [
-        (condition, digest, scores)
-        for condition, digest, scores in other_tasks(learner, source, frozen, spec)
-    ]
+    return list(other_tasks(learner, source, frozen, job(**wanted)))
 
 
 def test_nothing_is_tested_unless_it_is_switched_on(source):
@@ -50,7 +43,8 @@ def test_nothing_is_tested_unless_it_is_switched_on(source):
 
 def test_other_ways_and_shots_are_drawn_and_own_ones_are_not_repeated(source):
     found = run(source, "protonet", ways=[2, planted.WAY], shots=[planted.SHOT, 3])
-    assert [(c.test_way, c.test_shot) for c, _, _ in found] == [(2, planted.SHOT), (planted.WAY, 3)]
+    assert {(c.test_way, c.test_shot) for c, _, _ in found} == {(2, planted.SHOT), (planted.WAY, 3)}
+    assert len(found) == 2
     assert len({digest for _, digest, _ in found}) == 2
     assert all(scores["accuracy"].shape == (6,) for _, _, scores in found)
 
@@ -123,8 +117,8 @@ def test_the_untrained_control_measures_its_statistics_and_leaves_the_weights(so
     learner = planted.small(algos.load("protonet")).eval()
     before = {name: w.clone() for name, w in learner.named_parameters()}
     frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0)
-    spec = {"modes": ["inductive"], "experiments": OFF}
-    ((condition, _, scores),) = untrained(learner, source, frozen, spec)
+    assert list(other_tasks(learner, source, frozen, job(untrained=True))) == [], "after training"
+    ((condition, _, scores),) = other_tasks(learner, source, frozen, job(untrained=True), INITIAL)
     assert condition.test_tasks == "untrained" and scores["accuracy"].shape == (6,)
     assert all(torch.equal(before[name], w) for name, w in learner.named_parameters())
     block = learner.encoder.blocks[0]

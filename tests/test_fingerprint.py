@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import algos
 from bench.paths import ROOT, modules_in
-from bench.protocol.fingerprint import closure, code_files, fingerprint
+from bench.protocol.fingerprint import closure, code_digest, code_files
 
 
 def names(files: list[Path]) -> set[str]:
@@ -54,16 +55,25 @@ def test_unknown_verbs_and_algorithms_are_errors():
         code_files("train", "mamll")
 
 
-def test_the_digest_follows_settings_and_contents(tmp_path):
-    file = tmp_path / "code.py"
-    file.write_text("a = 1\n")
-    first = fingerprint([file], {"steps": 3}, "data")
-    assert first == fingerprint([file], {"steps": 3}, "data")
-    assert first != fingerprint([file], {"steps": 4}, "data") and first != fingerprint(
-        [file], {"steps": 3}, "other"
-    )
-    file.write_text("a = 2\n")
-    assert first != fingerprint([file], {"steps": 3}, "data")
+def test_the_digest_follows_the_content_of_files(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("from algos.metric.protonet import ProtoNet\n")
+    first = code_digest("train", str(own))
+    assert first == code_digest("train", str(own)) != code_digest("test", str(own))
+    own.write_text("from algos.metric.protonet import ProtoNet  # edited\n")
+    assert first != code_digest("train", str(own))
+
+
+LINES = 2_900
+
+
+def test_the_code_behind_a_training_is_small():
+    """An edit of one of these files repeats trainings: what cannot change a model belongs elsewhere."""
+    counted = {
+        name: sum(len(file.read_text().splitlines()) for file in code_files("train", name))
+        for name in (*algos.discover(), *algos.pretrainings())
+    }
+    assert max(counted.values()) <= LINES, counted
 
 
 def test_the_list_is_read_without_torch():

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 import algos
 from bench.__main__ import main as bench
 from bench.protocol.evaluate import evaluate_images
-from bench.protocol.experiments import lake_episodes
+from bench.protocol.experiments.lake_runs import lake_episodes
 from bench.protocol.sources import open_source
 from tasks import lake_runs
 from tasks.dataset import load

@@ -85,7 +85,7 @@ def test_the_networks_of_the_study_have_as_many_parameters_at_every_depth():
     source = open_source("polynomial", None, CPU)
     counts, layers = {}, {}
     for run in DEPTHS.runs():
-        learner = build_learner(DEPTHS, run, source)
+        learner = build_learner(DEPTHS.training_job(run), source)
         counts[run.algorithm] = sum(p.numel() for p in learner.parameters())
         layers[run.algorithm] = len(learner.net.backbone.layers)
     assert set(layers.values()) == {1, 2, 3, 4, 5} and len(counts) == 10

@@ -10,7 +10,7 @@ from algos.base import TaskSpec
 from algos.nets.layers import Statistics
 from algos.optimization import reptile
 from algos.optimization.reptile import Reptile, adam_step, mini_batches
-from bench.protocol.loop import learning_rate
+from bench.protocol.optimizer import learning_rate
 from tasks.episodes import Episodes
 from tests import planted
 

@@ -36,7 +36,7 @@ def study(tmp_path, monkeypatch):
 def save_checkpoint(root, seed, seconds_ago):
     folder = root / FOLDER / f"protonet/seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    history = [{"step": 50, "val_accuracy": 0.71}, {"step": 100, "val_accuracy": 0.83}]
+    history = [{"step": 50, "val_score": 0.71}, {"step": 100, "val_score": 0.83}]
     checkpoint.save(
         folder, {"step": 120, "seconds": 33.3, "history": history, "learner": {"w": torch.zeros(3)}}
     )

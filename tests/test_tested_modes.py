@@ -7,6 +7,9 @@ import algos
 from bench.__main__ import main
 from bench.protocol.conditions import chosen_modes, reported_mode
 from bench.results.run_folder import read_run
+from bench.study import jobs
+from bench.study.experiments import Experiments
+from bench.study.settings import Shifts
 from tests import planted
 
 BOTH = ["inductive", "transductive"]
@@ -24,9 +27,9 @@ BOTH = ["inductive", "transductive"]
     ],
 )
 def test_a_learner_is_tested_in_modes_that_it_has(name, asked, tested, reported):
-    learner, spec = algos.load(name), {"modes": asked}
-    assert chosen_modes(learner, spec) == tested
-    assert reported_mode(learner, spec) == reported
+    learner, job = algos.load(name), jobs.TestingJob(None, 0, 10, 4, tuple(asked), Shifts(), Experiments())
+    assert chosen_modes(learner, job) == tested
+    assert reported_mode(learner, job) == reported
 
 
 def test_a_transductive_study_labels_inductive_learners_truthfully_to_its_tables(

@@ -1,12 +1,19 @@
-"""The resume checkpoint of a meta-training: everything that decides the rest of the run, written atomically."""
+"""The checkpoint of a training: everything that decides the rest of it, written atomically."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.study.run import CHECKPOINT as NAME
+from bench.paths import CHECKPOINT as NAME
+
+
+def fingerprint(settings: Any, data: str, code: str) -> str:
+    """Return the digest of settings (JSON values) and of the digests of data and code."""
+    return hashlib.sha256(json.dumps([settings, data, code], sort_keys=True).encode()).hexdigest()
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
@@ -19,8 +26,8 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     temporary.rename(folder / NAME)
 
 
-def load(folder: Path, fingerprint: str, device: torch.device) -> dict[str, Any] | None:
-    """The checkpoint of the same job, or None: a changed setting, data set or source file starts afresh."""
+def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Return the checkpoint of the same job, or None: other settings, data or code start from the first step."""
     path = folder / NAME
     if not path.exists():
         return None
@@ -28,17 +35,16 @@ def load(folder: Path, fingerprint: str, device: torch.device) -> dict[str, Any]
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         Exception
-    ) as error:  # torch raises many kinds; whatever it is, the run can start again from nothing
-        print(
-            f"{path} cannot be read ({type(error).__name__}: {error}); starting from the first step",
-            flush=True,
-        )
-        return None
-    if state["fingerprint"] != fingerprint:
-        print(f"{path} belongs to other settings, data or code; starting from the first step", flush=True)
-        return None
-    return state
+    ) as error:  # torch raises many kinds; the run can start from the first step after any of them
+        reason = f"cannot be read ({type(error).__name__}: {error})"
+    else:
+        if state["fingerprint"] == fingerprint:
+            return state
+        reason = "belongs to other settings, data or code"
+    print(f"{path} {reason}; starting from the first step", flush=True)
+    return None
 
 
 def remove(folder: Path) -> None:
+    """Delete the checkpoint, if there is one."""
     (folder / NAME).unlink(missing_ok=True)

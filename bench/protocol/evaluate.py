@@ -1,9 +1,7 @@
 """Score a learner on frozen episodes, one number per episode and metric."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +11,6 @@ from bench.protocol.scores import Scores, _classification_scores, _regression_sc
 from tasks.dataset import ImageSplit
 from tasks.episodes import Episodes, FrozenEpisodes
 from tasks.functions import FunctionEpisodes
-
-GRID = 81
-"""Points of a drawn curve."""
 
 
 def evaluate_images(
@@ -47,36 +42,14 @@ def evaluate_points(learner: MetaLearner, episodes: FunctionEpisodes, device: to
     largest = episodes.functions.LARGEST_MSE
     with learner.testing(transductive=False):
         parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
-        return _joined(_regression_scores(*_points(learner, part), part.query_y, largest) for part in parts)
+        return _joined(_regression_scores(*points(learner, part), part.query_y, largest) for part in parts)
 
 
-def _points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
-    """Predicted mean and, where the learner has one, variance of each query."""
+def points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
+    """Return the predicted mean and, where the learner has one, variance of each query."""
     phi = learner.adapt_to(part)
     predicted = learner.distribution(phi, part.query_x)
     return predicted if predicted is not None else (learner.predict(phi, part.query_x), None)
-
-
-def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> dict[str, list]:
-    """What a learner makes of the first episode, for a drawing: support points, grid, truth, mean and deviation."""
-    part = episodes.batch(0, 1, device)
-    x = torch.linspace(*episodes.functions.x, GRID)
-    with learner.testing(transductive=False):
-        grid = x.view(1, -1, 1).to(device)
-        mean, variance = _points(learner, replace(part, query_x=grid))
-    deviation = None if variance is None else _listed(variance.expand_as(mean).sqrt())
-    support = [_listed(values) for values in (part.support_x, part.support_y)]
-    return {
-        "support": support,
-        "x": _listed(x),
-        "truth": _listed(episodes.curve(0, x.numpy())),
-        "mean": _listed(mean),
-        "deviation": deviation,
-    }
-
-
-def _listed(values: Tensor | np.ndarray) -> list[float]:
-    return [round(float(value), 4) for value in values.reshape(-1)]
 
 
 def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:

@@ -5,11 +5,9 @@ Read from the syntax trees alone: importing this module loads neither torch nor 
 
 import ast
 import hashlib
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bench.paths import ROOT, modules_in
 
@@ -18,30 +16,33 @@ FOUND_BY_NAME = modules_in.__name__
 
 
 def code_files(verb: str, algorithm: str | None = None) -> list[Path]:
-    """Files behind a job of a verb (`train`, `test`, `report`, ...), of an algorithm, a pretraining or an own file.
+    """Return the files behind a job of a verb (`train`, `test`, `report`, ...), of an algorithm, a pretraining or an own file.
 
     Editing one of them repeats the job and makes its checkpoint void; editing any other file does neither.
     Project files have absolute paths. FileNotFoundError where there is no such verb or algorithm.
     """
-    files = set(closure(_only(f"bench/*/{verb}.py", f"verb {verb!r}")))
+    jobs = [path for path in [ROOT / "bench" / "protocol" / f"{verb}.py"] if path.exists()]
+    files = set(closure(jobs[0] if jobs else _only(f"bench/*/{verb}.py", f"verb {verb!r}")))
     return sorted(files | set(closure(algorithm_file(algorithm))) if algorithm else files)
 
 
 def algorithm_file(algorithm: str) -> Path:
-    """File of an algorithm or pretraining by its name; the path of an own file stands for itself."""
+    """Return the file of an algorithm or pretraining by its name; the path of an own file stands for itself."""
     if algorithm.endswith(".py"):
         return Path(algorithm).resolve()
     return _only(f"algos/*/{algorithm}.py", f"algorithm {algorithm!r}")
 
 
-def fingerprint(files: list[Path], settings: Any, *others: str) -> str:
-    """Digest of settings (JSON), of other digests and of the content of files."""
-    code = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    return hashlib.sha256(json.dumps([settings, others, code], sort_keys=True).encode()).hexdigest()
+def code_digest(verb: str, algorithm: str | None = None) -> str:
+    """Return the digest of the content of `code_files`."""
+    digest = hashlib.sha256()
+    for path in code_files(verb, algorithm):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def closure(path: str | Path) -> list[Path]:
-    """A Python file and every file of the project that it imports, directly or not."""
+    """Return a Python file and every file of the project that it imports, directly or not."""
     found: set[Path] = set()
     waiting = [Path(path).resolve()]
     while waiting:

@@ -1,19 +1,12 @@
-"""Device, threads and memory allocator of a job, and the record of where it ran."""
+"""Device, threads, precision and memory of a job."""
 
 import ctypes
-import os
-import platform
 import re
 import resource
-import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
-
-from bench.paths import ROOT
 
 
 def set_up(device: str, threads: int, tf32: bool = False) -> torch.device:
@@ -64,43 +57,3 @@ def _resident_peak() -> int:
     if found:
         return 1024 * int(found[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def provenance(device: torch.device, started: str) -> dict[str, Any]:
-    """Code, versions and hardware behind a result."""
-    return {
-        # GIT_COMMIT: where only the files were copied to
-        "git_commit": _git("rev-parse", "HEAD") or os.environ.get("GIT_COMMIT"),
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_model(),
-        "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "device": device.type,
-        "tf32": device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32,
-        "threads": torch.get_num_threads(),
-        "started": started,
-        "finished": now(),
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(ROOT), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
-        return None
-
-
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"

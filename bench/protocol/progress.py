@@ -3,42 +3,44 @@
 import math
 import sys
 import time
-from typing import Any
 
 
 class Progress:
-    """One live line: rewritten on a terminal, printed at each validation into a log."""
+    """One live line: rewritten on a terminal, printed at each validation into a log.
 
-    def __init__(self, name: str, steps: int):
-        self.name, self.steps, self.live = name, steps, sys.stderr.isatty()
+    tasks: per step. minutes: time limit of the training, None without one. metric: name of what validations measure.
+    """
+
+    def __init__(self, name: str, steps: int, tasks: int, minutes: float | None, metric: str):
+        self.name, self.steps, self.tasks, self.metric = name, steps, tasks, metric
+        self.budget = 60 * minutes if minutes else math.inf
+        self.live = sys.stderr.isatty()
         self.shown, self.validations = 0.0, 0
 
-    def show(self, training: Any) -> None:
-        validated = len(training.history) > self.validations
+    def show(self, step: int, seconds: float, history: list[dict]) -> None:
+        """Print the line where something is new to show."""
+        validated = len(history) > self.validations
         if validated or (self.live and time.monotonic() - self.shown > 1):
-            self.shown, self.validations = time.monotonic(), len(training.history)
-            print(self._line(training), end="\r" if self.live else "\n", file=sys.stderr, flush=True)
+            self.shown, self.validations = time.monotonic(), len(history)
+            line = self._line(step, seconds, history)
+            print(line, end="\r" if self.live else "\n", file=sys.stderr, flush=True)
 
-    def end(self, training: Any) -> None:
-        if training.reason:
-            print(f"{self.name}: diverged, {training.reason}", file=sys.stderr, flush=True)
+    def end(self, step: int, seconds: float, history: list[dict], reason: str | None) -> None:
+        """Print the last line, or why the training broke off."""
+        if reason:
+            print(f"{self.name}: diverged, {reason}", file=sys.stderr, flush=True)
         elif self.live:
-            print(self._line(training), file=sys.stderr, flush=True)
+            print(self._line(step, seconds, history), file=sys.stderr, flush=True)
 
-    def _line(self, training: Any) -> str:
-        speed = training.step / training.seconds if training.seconds else 0.0
-        budget = 60 * training.spec["minutes"] if training.spec["minutes"] else math.inf
-        left = min((self.steps - training.step) / speed if speed else 0.0, budget - training.seconds)
-        last = training.history[-1] if training.history else None
-        scores = (
-            f"loss {last['loss']:.4f}  {self._value(training, last['val_accuracy'])}" if last else "val -"
-        )
-        tasks = speed * training.params.meta_batch
+    def _line(self, step: int, seconds: float, history: list[dict]) -> str:
+        speed = step / seconds if seconds else 0.0
+        left = min((self.steps - step) / speed if speed else 0.0, self.budget - seconds)
+        last = history[-1] if history else None
+        scores = f"loss {last['loss']:.4f}  {self._value(last['val_score'])}" if last else "val -"
         return (
-            f"{self.name}: step {training.step}/{self.steps}  {tasks:.1f} tasks/s  {scores}  "
-            f"{training.seconds:.0f} s, {max(left, 0):.0f} s left  "
+            f"{self.name}: step {step}/{self.steps}  {speed * self.tasks:.1f} tasks/s  {scores}  "
+            f"{seconds:.0f} s, {max(left, 0):.0f} s left  "
         )
 
-    @staticmethod
-    def _value(training: Any, value: float) -> str:
-        return f"val mse {value:.4f}" if training.run.kind == "regression" else f"val {100 * value:.2f} %"
+    def _value(self, value: float) -> str:
+        return f"val {100 * value:.2f} %" if self.metric == "accuracy" else f"val {self.metric} {value:.4f}"

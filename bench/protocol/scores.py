@@ -7,14 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bench.results.bins import BINS
 from bench.results.episode_interval import NORMAL_95
-from bench.results.metrics import stored
-from bench.results.schema import BINS
 
 Scores = dict[str, np.ndarray]
-"""float32 `[T]`, one value per episode, by metric; NaN where a metric does not apply.
+"""float32 `[T]`, one value per episode, by metric; metrics that do not apply are left out.
 
-Of a classifier also `bins` `[T, 3, BINS]`: by bin of confidence, queries, sum of confidences and sum of credits.
+Classifiers also have `bins` `[T, 3, BINS]`: number of queries, sum of confidences and sum of credits by bin of confidence.
 """
 
 
@@ -36,14 +35,13 @@ def _classification_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         "brier": brier.mean(-1),
         "confidence": confidence.mean(-1),
         "bins": _binned(confidence, credit),
-        **dict.fromkeys(("mse", "coverage"), torch.full_like(own[:, 0], torch.nan)),
     }
 
 
 def _binned(confidence: Tensor, credit: Tensor) -> Tensor:
-    """Confidence and credit `[B, Q]` -> queries, sum of confidences, sum of credits by bin: `[B, 3, BINS]`.
+    """Confidence and credit `[B, Q]` -> number of queries, sums of confidences and of credits by bin: `[B, 3, BINS]`.
 
-    Bins are equally wide and hold their upper edge (Guo et al. 2017, On calibration of modern neural networks).
+    Bins are equally wide and include their upper edge (Guo et al. 2017, On calibration of modern neural networks).
     """
     edges = torch.linspace(0, 1, BINS + 1, device=confidence.device)[1:-1]  # so rounding above 1 stays inside
     index = torch.bucketize(confidence, edges).unsqueeze(-1)
@@ -53,10 +51,10 @@ def _binned(confidence: Tensor, credit: Tensor) -> Tensor:
 
 
 def calibration_shares(bins: np.ndarray) -> np.ndarray:
-    """What each episode adds to the calibration error of all: `bins` `[T, 3, BINS]` -> `[T]`, whose mean is the error.
+    """Share of each episode in the calibration error of all: `bins` `[T, 3, BINS]` -> `[T]`; their mean is the error.
 
-    ECE = sum over bins of |confidences - credits| / queries. On which side a bin errs is told by all episodes together;
-    an episode that errs on the other side takes from the error. So the error is a mean, and has the interval of one.
+    ECE = sum over bins of |confidences - credits| / queries. All episodes together decide the sign of a bin; an episode
+    that errs the other way reduces the error. The error is thus a mean, and has the interval of a mean.
     """
     count, confidence, credit = np.moveaxis(bins.astype(np.float64), 1, 0)
     gap = confidence - credit
@@ -66,14 +64,14 @@ def calibration_shares(bins: np.ndarray) -> np.ndarray:
 def _regression_scores(
     mean: Tensor, variance: Tensor | None, target: Tensor, largest: float
 ) -> dict[str, Tensor]:
-    """Predictions and targets `[B, Q, d]` -> mse `[B]`; of a Gaussian also nll and the share of targets in its interval.
+    """Predictions and targets `[B, Q, d]` -> mse `[B]`; for Gaussians also nll and the share of targets in the interval.
 
-    largest: what an episode counts at most. Gradient descent of a fixed rate diverges on about one task in a thousand;
-    the mean would then say nothing else.
+    largest: upper limit of an episode's error. Gradient descent at a fixed rate diverges on about one task in a
+    thousand, and such a task alone would decide the mean.
     """
     error = (mean - target).square()
     mse = error.mean((1, 2)).nan_to_num(largest).clamp_max(largest)
-    scores = dict.fromkeys(stored(), torch.full_like(mse, torch.nan)) | {"mse": mse}
+    scores = {"mse": mse}
     if variance is not None:
         nll = (torch.log(2 * math.pi * variance) + error / variance).sum(-1) / 2
         inside = error <= NORMAL_95**2 * variance

@@ -4,10 +4,13 @@ import signal
 from typing import Any
 
 
-class _Signals:
-    """Turns SIGTERM and Ctrl-C into a flag while a training runs; a second one acts as usual."""
+class Signals:
+    """Turn SIGTERM and Ctrl-C into a flag for a block; a second signal acts as usual.
 
-    def __enter__(self) -> "_Signals":
+    received: name of the first signal, or None.
+    """
+
+    def __enter__(self) -> "Signals":
         self.received: str | None = None
         self.previous = {
             number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)

@@ -1,11 +1,10 @@
-"""Where the protocol's tasks come from: the parts of a prepared image data set, or generated regression tasks.
+"""Sources of tasks: the parts of a prepared image data set, or generated regression tasks.
 
-A source gives the training sampler, the frozen episodes, and the scores of a learner on them, clean and shifted.
+A source gives the training sampler, the frozen episodes, and the scores of a learner on them.
 """
 
-from collections import Counter
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -19,8 +18,41 @@ from tasks.generated import FUNCTIONS
 from tasks.seeds import torch_generator
 
 
+class Source(Protocol):
+    """What a training and a test need to know of where tasks come from.
+
+    metric: main metric of the tasks, as in bench/results/metrics.py; sign: 1 where more of it is better, else -1.
+    digest: of the data. training_classes: of the meta-training part, rotated copies included; 0 for regression.
+    """
+
+    name: str
+    device: torch.device
+    split_name: str
+    digest: str
+    metric: str
+    sign: int
+    training_classes: int
+
+    def spec(self, way: int, shot: int) -> TaskSpec:
+        """Return what a learner may know about its tasks."""
+
+    def sampler(self, *axes: str | int) -> Any:
+        """Return a sampler of meta-training tasks, whose stream the axes name."""
+
+    def frozen(self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int) -> Any:
+        """Return episodes of a part (`train`, `val`, `test`), the same for every algorithm and seed of a study."""
+
+    def batch(self, part: str, episodes: Any, start: int, stop: int) -> Episodes:
+        """Return some of the frozen episodes as tensors."""
+
+    def score(self, learner: MetaLearner, part: str, episodes: Any, mode: str) -> Scores:
+        """Return the scores of a learner on frozen episodes of a part."""
+
+
 class ImageSource:
     """Tasks from an image data set; parts are loaded onto the device once."""
+
+    metric, sign = "accuracy", 1
 
     def __init__(self, name: str, split: str | None, device: torch.device):
         self.name, self.device = name, device
@@ -29,7 +61,14 @@ class ImageSource:
         self.digest = self.data.meta["digest"]
         self._parts: dict[str, dataset.ImageSplit] = {}
 
+    @property
+    def training_classes(self) -> int:
+        """Classes of the meta-training part, rotated copies included; known without loading an image."""
+        meta = self.data.meta
+        return len(meta["splits"][self.split_name]["train"]) * meta["rotations"]
+
     def part(self, part: str) -> dataset.ImageSplit:
+        """Return the images of a part."""
         if part not in self._parts:
             self._parts[part] = self.data.split(part, self.device, self.split_name)
         return self._parts[part]
@@ -45,21 +84,14 @@ class ImageSource:
         return EpisodeSampler(self.part("train"), torch_generator(self.device, self.name, *axes))
 
     def frozen(
-        self,
-        part: str,
-        tasks: int,
-        way: int,
-        shot: int,
-        query: int,
-        study_seed: int,
-        fixed_labels: bool = False,
+        self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **choice: Any
     ) -> FrozenEpisodes:
-        """Episodes of a part, the same for every algorithm and seed of the study."""
+        """Return episodes of a part. choice: of their classes and labels, as in `FrozenEpisodes.draw`."""
         images = self.part(part).images
         query = min(query, images.shape[1] - shot)  # Omniglot has 20 images per class
         axes = (self.name, self.split_name, part, study_seed)
         sizes = images.shape[0], images.shape[1], tasks, way, shot, query
-        return FrozenEpisodes.draw(*sizes, *axes, fixed_labels=fixed_labels)
+        return FrozenEpisodes.draw(*sizes, *axes, **choice)
 
     def batch(self, part: str, episodes: FrozenEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(self.part(part), start, stop)
@@ -67,29 +99,11 @@ class ImageSource:
     def score(self, learner: MetaLearner, part: str, episodes: FrozenEpisodes, mode: str) -> Scores:
         return evaluate_images(learner, episodes, self.part(part), self.part(part), mode)
 
-    @property
-    def alphabets(self) -> list[str]:
-        """Alphabet and rotation of each meta-test class."""
-        part = self.part("test")
-        return [f"{name} {c // len(part.base_classes)}" for c, name in enumerate(part.groups)]
-
-    @property
-    def largest_alphabet(self) -> int:
-        """Classes of the largest alphabet of meta-test; 0 where the data set has no alphabets."""
-        return max(Counter(self.alphabets).values()) if len(set(self.part("test").groups)) > 1 else 0
-
-    def within_alphabet(self, tasks: int, way: int, shot: int, query: int, study_seed: int) -> FrozenEpisodes:
-        """Meta-test episodes whose classes share an alphabet (and a rotation)."""
-        classes, per_class = self.part("test").images.shape[:2]
-        axes = (self.name, self.split_name, "test", study_seed)
-        query = min(query, per_class - shot)
-        return FrozenEpisodes.draw(classes, per_class, tasks, way, shot, query, *axes, groups=self.alphabets)
-
 
 class FunctionSource:
     """Generated regression tasks; `shot` points per task. Its shifts are ranges beyond those of meta-training."""
 
-    digest = "generated"
+    digest, metric, sign, training_classes = "generated", "mse", -1, 0
 
     def __init__(self, name: str, split: str | None, device: torch.device):
         kind = FUNCTIONS[name]
@@ -110,6 +124,7 @@ class FunctionSource:
     def frozen(
         self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **ranges: Any
     ) -> FunctionEpisodes:
+        """Return episodes of a part. ranges: of parameters, in place of those of meta-training."""
         return FunctionEpisodes.draw(replace(self.functions, **ranges), tasks, shot, query, part, study_seed)
 
     def batch(self, part: str, episodes: FunctionEpisodes, start: int, stop: int) -> Episodes:
@@ -119,6 +134,6 @@ class FunctionSource:
         return evaluate_points(learner, episodes, self.device)
 
 
-def open_source(name: str, split: str | None, device: torch.device) -> ImageSource | FunctionSource:
-    """The tasks of a data set by its name in a study; FileNotFoundError says how to prepare it."""
+def open_source(name: str, split: str | None, device: torch.device) -> Source:
+    """Return the tasks of a data set by its name in a study; FileNotFoundError says how to prepare it."""
     return (FunctionSource if name in FUNCTIONS else ImageSource)(name, split, device)

@@ -3,8 +3,6 @@
 import argparse
 import dataclasses
 import json
-import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,8 +12,10 @@ from torch import Tensor, nn
 
 import algos
 from bench.paths import results_root
-from bench.protocol import checkpoint, machine
-from bench.protocol.fingerprint import code_files, fingerprint
+from bench.protocol import checkpoint
+from bench.protocol.fingerprint import code_digest
+from bench.protocol.loop import Loop
+from bench.protocol.provenance import provenance
 from bench.protocol.sources import ImageSource
 from bench.results.files import write_text
 from tasks.seeds import seed_from, torch_generator
@@ -23,12 +23,13 @@ from tasks.stream import SIZE, Streams, StreamSampler, by_presentation, count_on
 
 WAY, LENGTH, BATCH, RATE, CLIP, WIDTH = 5, 50, 16, 1e-3, 10.0, 200
 SHOWN = 10
-EVALUATE_EVERY, CHECKPOINT_SECONDS = 500, 30.0
+"""Presentations of a class whose accuracy is told."""
+VALIDATE_EVERY, VALIDATION_STREAMS = 500, 96
 LEARNERS = ("mann", "ntm", "lstm")
 
 
 class StreamLearner(nn.Module):
-    """Reads (image, label of the image before) and says which label this image has, at every step."""
+    """Reads (image, label of the image before) and predicts the label of this image, at every step."""
 
     def __init__(self, memory: nn.Module | None):
         super().__init__()
@@ -51,7 +52,7 @@ class StreamLearner(nn.Module):
 
 
 def build(name: str, overrides: dict[str, Any]) -> tuple[StreamLearner, dict[str, Any]]:
-    """A learner and the hyper-parameters of its memory; ValueError names a hyper-parameter it does not have."""
+    """Return a learner and the hyper-parameters of its memory; ValueError names one that it does not have."""
     if name == "lstm":
         if overrides:
             raise ValueError(f"lstm has no hyper-parameters here, got {', '.join(overrides)}")
@@ -61,79 +62,62 @@ def build(name: str, overrides: dict[str, Any]) -> tuple[StreamLearner, dict[str
     return StreamLearner(learner.make_cell(params, SIZE * SIZE + WAY)), dataclasses.asdict(params)
 
 
-class StreamTraining:
-    """State of one training; `state` and `resume` are what makes a resumed run the same run."""
+class StreamTraining(Loop):
+    """A training on streams. Its checkpoint stays, so that the same command with more updates continues it."""
 
-    def __init__(self, args: argparse.Namespace, source: ImageSource, device: torch.device):
-        self.args, self.source, self.device = args, source, device
-        self.overrides = dict(_setting(text) for text in args.set)
+    def __init__(self, args: argparse.Namespace, source: ImageSource):
+        self.args, self.source = args, source
+        overrides = dict(_setting(text) for text in args.set)
         axes = ("stream", args.dataset, args.labels, args.learner, args.seed)
         torch.manual_seed(seed_from("initialisation", *axes))
-        learner, self.params = build(args.learner, self.overrides)
-        self.learner = learner.to(device)
-        self.optimizer = torch.optim.Adam(self.learner.parameters(), lr=RATE)
-        generator = torch_generator(device, "training", *axes)
+        learner, self.params = build(args.learner, overrides)
+        learner = learner.to(source.device)
+        generator = torch_generator(source.device, "training", *axes)
         self.sampler = StreamSampler(source.part("train"), generator, args.labels == "balanced", augment=True)
-        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
-        self.history: list[dict[str, float]] = []
-        self.loss_sum = torch.zeros((), device=device)
+        optimizer = torch.optim.Adam(learner.parameters(), lr=RATE)
+        variant = "-".join([args.learner, *(f"{key}={value}" for key, value in overrides.items())])
+        folder = results_root() / "stream" / args.labels / variant / f"seed{args.seed}"
+        super().__init__(args.learner, folder, learner, optimizer, generator, VALIDATE_EVERY)
+        settings = [
+            args.learner,
+            args.labels,
+            args.seed,
+            self.params,
+        ]  # more updates continue the same training
+        code = code_digest("stream_training", args.learner if self.params else None)
+        self.fingerprint = checkpoint.fingerprint(settings, source.digest, code)
 
-    @property
-    def folder(self) -> Path:
-        variant = "-".join([self.args.learner, *(f"{key}={value}" for key, value in self.overrides.items())])
-        return results_root() / "stream" / self.args.labels / variant / f"seed{self.args.seed}"
+    def train(self, updates: int) -> None:
+        """Train up to a number of updates, and leave a checkpoint. RuntimeError where the training diverges."""
+        if self.step < updates:
+            self.loop(updates)
+            if self.reason:
+                raise RuntimeError(f"{self.reason}; try another seed")
+            self.save()
 
-    def fingerprint(self) -> str:
-        """Digest of settings, data and source files, not of the number of updates."""
-        settings = [self.args.learner, self.args.labels, self.args.seed, self.params]
-        files = code_files("stream_training", self.args.learner if self.params else None)
-        return fingerprint(files, settings, self.source.digest)
-
-    def loop(self, updates: int) -> None:
-        self.learner.train()
-        saved = time.monotonic()
-        while self.step < updates:
-            self._update()
-            if self.step % EVALUATE_EVERY == 0 or self.step == updates:
-                self._validate()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS or self.step == updates:
-                checkpoint.save(self.folder, self.state())
-                saved = time.monotonic()
-
-    def _update(self) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
+    def update(self) -> Tensor:
+        """Take one step on `BATCH` streams."""
         streams = self.sampler.sample(BATCH, WAY, LENGTH)
         loss = F.cross_entropy(self.learner(streams).flatten(0, 1), streams.y.flatten())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.learner.parameters(), CLIP)
         self.optimizer.step()
-        self.loss_sum += loss.detach()
-        self.step += 1
-        self.seconds += time.perf_counter() - wall
-        self.cpu_seconds += time.process_time() - cpu
+        return loss.detach()
 
-    def _validate(self) -> None:
-        """Accuracy by presentation on the same 96 streams of validation classes each time."""
-        since = self.step - (self.history[-1]["step"] if self.history else 0)
-        loss = self.loss_sum.item() / since
-        self.loss_sum.zero_()
-        if not loss == loss:
-            raise RuntimeError(
-                f"the training loss is not a number before update {self.step}; try another seed"
-            )
-        curve = self.accuracy("val", 96)[0]
-        named = {f"presentation_{k + 1}": value for k, value in enumerate(curve)}
-        self.history.append({"step": self.step, "seconds": self.seconds, "loss": loss, **named})
+    def validate(self, loss: float) -> dict[str, float]:
+        """Return the accuracy by presentation on streams of validation classes that are always the same."""
+        curve = self.accuracy("val", VALIDATION_STREAMS)[0]
         shown = " ".join(f"{100 * curve[k]:.1f}" for k in (0, 1, 2, 4, 9))
         print(
-            f"{self.args.learner}: update {self.step}  {self.seconds:.0f} s  loss {loss:.4f}  {shown} %",
-            flush=True,
+            f"{self.name}: update {self.step}  {self.seconds:.0f} s  loss {loss:.4f}  {shown} %", flush=True
         )
+        named = {f"presentation_{k + 1}": value for k, value in enumerate(curve)}
+        return {"step": self.step, "seconds": self.seconds, "loss": loss, **named}
 
     @torch.no_grad()
     def accuracy(self, part: str, streams: int) -> tuple[list[float], list[float]]:
-        """By presentation, on `streams` streams of the part that are always the same: the learner, count-only."""
+        """Return the accuracy by presentation of the learner and of count-only, on the same streams each time."""
         balanced = self.args.labels == "balanced"
         generator = torch_generator(self.device, "streams", self.args.dataset, part, self.args.labels)
         sampler = StreamSampler(self.source.part(part), generator, balanced, augment=False)
@@ -149,30 +133,8 @@ class StreamTraining:
             by_presentation(torch.cat(blind), y.cpu(), WAY, SHOWN),
         )
 
-    def state(self) -> dict[str, Any]:
-        kept = ("step", "seconds", "cpu_seconds", "history", "loss_sum")
-        return {
-            "fingerprint": self.fingerprint(),
-            "learner": self.learner.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "sampler": self.sampler.generator.get_state(),
-            **{key: getattr(self, key) for key in kept},
-        }
-
-    def resume(self) -> None:
-        state = checkpoint.load(self.folder, self.fingerprint(), self.device)
-        if state is None:
-            return
-        self.learner.load_state_dict(state["learner"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.sampler.generator.set_state(state["sampler"])
-        for key in ("step", "seconds", "cpu_seconds", "history"):
-            setattr(self, key, state[key])
-        self.loss_sum = state["loss_sum"].to(self.device)
-        print(f"{self.args.learner}: going on from update {self.step}", flush=True)
-
     def write(self, started: str, streams: int) -> None:
-        """presentations.csv (test classes), history.csv and run.json."""
+        """Write presentations.csv (test classes), history.csv and run.json."""
         accuracy, blind = self.accuracy("test", streams)
         table = pd.DataFrame({"presentation": range(1, SHOWN + 1), "accuracy": accuracy, "count_only": blind})
         write_text(self.folder / "presentations.csv", table.to_csv(index=False))
@@ -191,7 +153,7 @@ class StreamTraining:
             "parameters": sum(p.numel() for p in self.learner.parameters()),
             "test_streams": streams,
             "data": {"digest": self.source.digest, "split": self.source.split_name},
-            "provenance": machine.provenance(self.device, started),
+            "provenance": provenance(self.device, started),
         }
         write_text(self.folder / "run.json", json.dumps(record, indent=1) + "\n")
 

@@ -1,13 +1,8 @@
-"""Meta-test of one run over all conditions of its study, in one job.
+"""Meta-test of one run over all conditions of its study, in one job."""
 
-`python -m bench test config/quick.yaml glyphs/5way_1shot/protonet/seed0`
-"""
-
-import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,62 +11,48 @@ import torch
 
 from algos.base import MetaLearner
 from bench.protocol import machine
-from bench.protocol.conditions import Result, image_conditions, point_conditions, point_fits, reported_mode
-from bench.protocol.experiments import other_tasks, untrained
+from bench.protocol.conditions import Result, chosen_modes, image_conditions, reported_mode
 from bench.protocol.flops import gflops
 from bench.protocol.learner import build_learner
+from bench.protocol.other_tasks import INITIAL, other_tasks
+from bench.protocol.point_conditions import point_conditions, point_fits
+from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import Scores
-from bench.protocol.sources import FunctionSource, ImageSource, open_source
+from bench.protocol.sources import Source, open_source
+from bench.results.bins import BINS
 from bench.results.condition import STANDARD, Condition
 from bench.results.metrics import stored
-from bench.results.run_folder import read_run, write_calibration, write_episodes, write_test
-from bench.results.schema import BINS, CALIBRATION_COLUMNS, DIVERGED, EPISODE_COLUMNS
-from bench.study.run import Run
-from bench.study.study import Study, load_study, test_spec
+from bench.results.run_folder import write_calibration, write_episodes, write_test
+from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS
 from tasks.episodes import Episodes
 
+if TYPE_CHECKING:
+    from bench.study.jobs import TestingJob, TrainingJob
+    from bench.study.run import Run
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
-    parser.add_argument("run", help="trained run of the study, e.g. glyphs/5way_1shot/protonet/seed0")
-
-
-def main(args: argparse.Namespace) -> int:
-    study = load_study(args.study)
-    run = study.run(args.run)
-    test(study, run)
-    return 0
+MODEL = "model.safetensors"
 
 
-def test(study: Study, run: Run) -> None:
-    """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json."""
-    started, clock = machine.now(), time.perf_counter()
-    record = read_run(run.folder).run
-    if record is None:
-        raise FileNotFoundError(
-            f"{run.folder} has no trained model: run `python -m bench train {study.origin} {run.name}`"
-        )
-    spec = test_spec(study, run)
-    device = machine.set_up(study.settings.train.device, study.settings.train.threads)
-    source = open_source(run.dataset, spec["split"], device)
-    frozen = source.frozen("test", spec["episodes"], run.way, run.shot, spec["query"], spec["study_seed"])
-    learner = build_learner(study, run, source).to(device).eval()
-    if not set(spec["modes"]) & set(learner.modes):
-        print(
-            f"{run.name} has none of the study's modes ({', '.join(spec['modes'])}): "
-            f"tested in its own, {reported_mode(learner, spec)}",
-            flush=True,
-        )
+def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool = False) -> None:
+    """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json.
+
+    diverged: the run has no model, and its files are empty.
+    """
+    started, clock = now(), time.perf_counter()
+    device = machine.set_up(training.device, training.threads)
+    source = open_source(run.dataset, job.split, device)
+    frozen = source.frozen("test", job.episodes, run.way, run.shot, job.query, job.study_seed)
+    learner = build_learner(training, source).to(device).eval()
+    _say_where_no_mode_fits(run, learner, job)
     rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
-    if record["status"] != DIVERGED:
-        for condition, digest, scores in measured(learner, run, source, frozen, spec):
+    if not diverged:
+        for condition, digest, scores in measured(learner, run, source, frozen, job):
             rows.append(_frame(condition, scores))
             bins += [_bins(condition, scores["bins"])] if "bins" in scores else []
             digests.setdefault(_task(condition), digest)
-        if isinstance(source, FunctionSource):
-            fits = point_fits(source, learner, frozen, spec)
-        costs = adaptation_costs(learner, source, frozen, spec)
+        fits = point_fits(source, learner, frozen, job) if run.kind == "regression" else {}
+        costs = adaptation_costs(learner, source, frozen, job)
     write_episodes(run.folder / "episodes.parquet", _joined(rows, EPISODE_COLUMNS), run.kind)
     write_calibration(run.folder / "calibration.parquet", _joined(bins, CALIBRATION_COLUMNS), run.kind)
     write_test(
@@ -83,36 +64,50 @@ def test(study: Study, run: Run) -> None:
             "conditions": len(rows),
             "fits": fits,
             "peak_memory_mb": machine.peak_memory_mb(device),
-            "provenance": machine.provenance(device, started),
+            "provenance": provenance(device, started),
         },
     )
 
 
-def measured(learner: MetaLearner, run: Run, source: Any, frozen: Any, spec: dict) -> Iterator[Result]:
-    """Everything a study asks for: the untrained control, then with the trained weights the tasks trained for, clean
-    and shifted, and other tasks.
+def _say_where_no_mode_fits(run: "Run", learner: MetaLearner, job: "TestingJob") -> None:
+    if not set(job.modes) & set(learner.modes):
+        print(
+            f"{run.name} has none of the study's modes ({', '.join(job.modes)}): "
+            f"tested in its own, {', '.join(chosen_modes(learner, job))}",
+            flush=True,
+        )
+
+
+def measured(
+    learner: MetaLearner, run: "Run", source: Source, frozen: Any, job: "TestingJob"
+) -> Iterator[Result]:
+    """Yield the result of everything that a study asks for.
+
+    First what concerns the initial weights; then, with the trained ones, the tasks trained for, clean and shifted, and
+    other tasks.
     """
-    images, learns = isinstance(source, ImageSource), learner.trainable or learner.pretraining
-    if images and learns and spec["experiments"]["untrained"]:
-        yield from untrained(learner, source, frozen, spec)
-    learner.load_state_dict(safetensors.torch.load_file(run.folder / "model.safetensors"))
+    images = run.kind == "classification"
+    if images:
+        yield from other_tasks(learner, source, frozen, job, INITIAL)
+    learner.load_state_dict(safetensors.torch.load_file(run.folder / MODEL))
     if not images:
-        yield from point_conditions(source, learner, frozen, spec)
+        yield from point_conditions(source, learner, frozen, job)
         return
-    yield from image_conditions(source, learner, frozen, spec)
-    yield from other_tasks(learner, source, frozen, spec)
+    yield from image_conditions(source, learner, frozen, job)
+    yield from other_tasks(learner, source, frozen, job)
 
 
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
-    values = {metric: scores[metric] for metric in stored()}
-    return pd.DataFrame({**asdict(condition), "episode": np.arange(len(values["nll"])), **values})
+    values = {metric: scores.get(metric, np.nan) for metric in stored()}
+    episodes = len(next(iter(scores.values())))
+    return pd.DataFrame({**condition.row, "episode": np.arange(episodes), **values})
 
 
 def _bins(condition: Condition, bins: np.ndarray) -> pd.DataFrame:
     """Sums over the episodes: `[T, 3, BINS]` -> one row per bin."""
     n, confidence, correct = bins.sum(0, dtype=np.float64)
     sums = {"bin": np.arange(BINS), "n": n, "confidence": confidence, "correct": correct}
-    return pd.DataFrame({**asdict(condition), **sums})
+    return pd.DataFrame({**condition.row, **sums})
 
 
 def _joined(frames: list[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
@@ -125,9 +120,11 @@ def _task(condition: Condition) -> str:
     return task if condition.test_tasks == STANDARD else f"{condition.test_tasks}_{task}"
 
 
-def adaptation_costs(learner: MetaLearner, source: Any, frozen: Any, spec: dict) -> dict[str, float]:
-    """Milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
-    transductive = reported_mode(learner, spec) == "transductive" and learner.spec.kind == "classification"
+def adaptation_costs(
+    learner: MetaLearner, source: Source, frozen: Any, job: "TestingJob"
+) -> dict[str, float]:
+    """Return milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
+    transductive = reported_mode(learner, job) == "transductive" and learner.spec.kind == "classification"
     first = source.batch("test", frozen, 0, 1)
     with learner.testing(transductive=transductive):
         return {
@@ -136,8 +133,8 @@ def adaptation_costs(learner: MetaLearner, source: Any, frozen: Any, spec: dict)
         }
 
 
-def adaptation_ms(learner: MetaLearner, source: Any, frozen: Any, tasks: int = 20) -> float:
-    """Median milliseconds to adapt to one task and answer its queries, tasks one at a time, after a warm-up."""
+def adaptation_ms(learner: MetaLearner, source: Source, frozen: Any, tasks: int = 20) -> float:
+    """Return the median of the milliseconds per task, one task at a time, after a warm-up."""
     times = []
     for t in range(min(tasks, len(frozen))):
         episode = source.batch("test", frozen, t, t + 1)

@@ -1,65 +1,69 @@
-"""Meta-training of one run: `python -m bench train config/quick.yaml glyphs/5way_1shot/protonet/seed0`.
+"""Meta-training of one run, or of a pretraining that runs share.
 
-Also of a pretraining that several runs share (`glyphs/supervised/seed0`); those runs then take its encoder over. Validates on frozen meta-validation episodes, keeps the best checkpoint, and resumes exactly where it was stopped.
+Validates on frozen meta-validation episodes, keeps the best weights, and resumes exactly where it was stopped.
 """
 
-import argparse
-import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import safetensors.torch
 import torch
+from torch import Tensor
 
+from algos.base import MetaLearner
 from algos.nets.layers import train_in
-from bench.protocol import checkpoint, machine
+from bench.protocol import machine
 from bench.protocol.learner import build_learner
-from bench.protocol.loop import MetaTraining, Stopped
-from bench.protocol.sources import open_source
-from bench.results.run_folder import RunResult, read_run
-from bench.study.run import Run
-from bench.study.study import Study, load_study, run_spec
+from bench.protocol.meta_training import MetaTraining, weights_of
+from bench.protocol.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from bench.study.jobs import TrainingJob
+    from bench.study.run import Run
+
+MODEL = "model.safetensors"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
-    parser.add_argument("run", help="run of the study, e.g. glyphs/5way_1shot/protonet/seed0")
+@dataclass
+class Trained:
+    """A trained learner. training: None where nothing was trained, or where a pretraining's encoder was taken over.
+
+    weights: the model. idle_memory: peak in MB before any data were read.
+    """
+
+    learner: MetaLearner
+    source: Source
+    weights: dict[str, Tensor]
+    idle_memory: float
+    training: MetaTraining | None = None
 
 
-def main(args: argparse.Namespace) -> int:
-    study = load_study(args.study)
-    run = study.run(args.run)
-    try:
-        train(study, run)
-    except Stopped as stopped:
-        print(f"{run.name}: {stopped}; the same command goes on from there", file=sys.stderr, flush=True)
-        return 130
-    return 0
+def train(run: "Run", job: "TrainingJob", code: str, pretrained: Path | None = None) -> Trained:
+    """Train a run, or resume its training from a checkpoint of the same settings, data and code.
 
+    code: digest of the files behind the training. pretrained: folder of the pretraining that it starts from.
 
-def train(study: Study, run: Run) -> None:
-    """Train (or go on training) a run and write model.safetensors, history.parquet and run.json to its folder."""
-    started = machine.now()
-    spec = run_spec(study, run)
-    device = machine.set_up(spec["device"], spec["threads"], tf32=True)
+    Raises Stopped after SIGTERM or Ctrl-C, with a checkpoint in the run's folder.
+    """
+    device = machine.set_up(job.device, job.threads, tf32=True)
     idle_memory = machine.peak_memory_mb(device)
-    source = open_source(run.dataset, spec["split"], device)
-    learner = build_learner(study, run, source).to(device)
-    train_in(learner, getattr(torch, spec["precision"]))
+    source = open_source(job.dataset, job.split, device)
+    learner = build_learner(job, source).to(device)
+    train_in(learner, getattr(torch, job.precision))
     run.folder.mkdir(parents=True, exist_ok=True)
-    training = MetaTraining(study, run, spec, source, learner, device)
-    if learner.pretraining:
-        training.take_over(finished_pretraining(study, run))
-    elif learner.trainable:
-        training.loop()
-    training.write(started, idle_memory)
-    checkpoint.remove(run.folder)
+    if pretrained:
+        take_over(learner, pretrained / MODEL)
+    if pretrained or not learner.trainable:
+        return Trained(learner, source, weights_of(learner), idle_memory)
+    training = MetaTraining(job, run.name, run.folder, source, learner, code)
+    training.resume()
+    training.train()
+    return Trained(learner, source, training.best_weights, idle_memory, training)
 
 
-def finished_pretraining(study: Study, run: Run) -> RunResult:
-    """What the run's pretraining has learned. FileNotFoundError says how to train it."""
-    pretraining = study.pretraining(run)
-    result = read_run(pretraining.folder)
-    if result.run is None:
-        raise FileNotFoundError(
-            f"{pretraining.folder} has no trained model, and {run.name} starts from it: "
-            f"run `python -m bench train {study.origin} {pretraining.name}`"
-        )
-    return result
+def take_over(learner: MetaLearner, model: Path) -> None:
+    """Load the encoder of a pretraining's model."""
+    weights, prefix = safetensors.torch.load_file(model), "encoder."
+    encoder = {key.removeprefix(prefix): w for key, w in weights.items() if key.startswith(prefix)}
+    learner.encoder.load_state_dict(encoder)

@@ -9,9 +9,9 @@ import pandas as pd
 from bench.paths import results_root
 from bench.report.numbers import counted
 from bench.report.style import Style, styles_of
+from bench.results.bins import BINS
 from bench.results.condition import as_trained, clean, graded, reported
 from bench.results.metrics import main_metrics
-from bench.results.schema import BINS
 from bench.results.setting import Setting, settings
 from bench.study.study import Study
 

@@ -41,7 +41,7 @@ def read_progress(path: Path) -> Progress:
         with zipfile.ZipFile(path) as archive:
             content = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             state = _Plain(io.BytesIO(archive.read(content))).load()
-        scores = [row.get("val_score", row.get("val_accuracy")) for row in state["history"]]
+        scores = [row["val_score"] for row in state["history"]]
         return Progress(int(state["step"]), max(scores, default=None), float(state["seconds"]))
     except Exception as error:  # damaged bytes make pickle and zipfile raise many kinds
         raise ValueError(f"{path} is no readable checkpoint ({type(error).__name__})") from error

@@ -12,17 +12,18 @@ import jsonschema
 import numpy as np
 import pandas as pd
 
+from bench.results.bins import BINS
 from bench.results.condition import CONDITION_COLUMNS
 from bench.results.files import ResultError, read_parquet, write_parquet, write_text
 from bench.results.metrics import METRICS, main_metric, measured
 from bench.results.schema import (
     _CHOICES,
-    BINS,
     CALIBRATION_COLUMNS,
     DIVERGED,
     EPISODE_COLUMNS,
     HISTORY_COLUMNS,
     MISSING,
+    OLD_NAMES,
     RUN_SCHEMA,
     SCORED,
     TEST_FILES,
@@ -192,6 +193,7 @@ class RunResult:
         """Read the learning curve, one row per validation; zero rows when nothing was trained."""
         path = self.folder / "history.parquet"
         frame = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        frame = frame.rename(columns=OLD_NAMES)
         return _typed(path, frame, HISTORY_COLUMNS)
 
     def episodes(self) -> pd.DataFrame:
@@ -214,6 +216,8 @@ def _read_json(path: Path, schema: dict) -> dict | None:
         raise ResultError(
             f"{path}: not valid JSON ({error}); delete the file and run its job again"
         ) from error
+    if "training" in record:
+        record["training"] = {OLD_NAMES.get(key, key): value for key, value in record["training"].items()}
     return _checked(path, record, schema)
 
 

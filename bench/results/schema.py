@@ -18,8 +18,6 @@ EPISODE_COLUMNS = {
     "episode": "int32",
     **dict.fromkeys(metrics.stored(), "float32"),
 }
-BINS = 15
-"""Number of bins of equal width in which calibration is measured, as in Guo et al. 2017."""
 CALIBRATION_COLUMNS = {
     **{column: EPISODE_COLUMNS[column] for column in CONDITION_COLUMNS},
     "bin": "int16",
@@ -32,12 +30,14 @@ HISTORY_COLUMNS = {
     "tasks": "int64",
     "seconds": "float64",
     "loss": "float64",
-    "train_accuracy": "float64",
-    "val_accuracy": "float64",
+    "train_score": "float64",
+    "val_score": "float64",
     "val_low": "float64",
     "val_high": "float64",
     "learning_rate": "float64",
 }
+OLD_NAMES = {f"{which}_accuracy": f"{which}_score" for which in ("train", "val", "best_val")}
+"""Columns of history.parquet and keys of run.json by the names that older versions gave them."""
 OK, UNTRAINED, DIVERGED = "ok", "untrained", "diverged"
 """Status words in run.json: trained; nothing to train; the loss was not finite, so there is no model."""
 MISSING, UNTESTED = "missing", "untested"
@@ -71,7 +71,7 @@ RUN_SCHEMA = _record(
                 **{key: _AMOUNT for key in ("seconds", "cpu_seconds", "tasks_per_second", "gflops_per_task")},
                 **{key: _AMOUNT for key in ("peak_memory_mb", "memory_at_start_mb")},
                 "best_step": {"type": ["integer", "null"]},
-                "best_val_accuracy": {"type": ["number", "null"]},
+                "best_val_score": {"type": ["number", "null"]},
                 "published_tasks": {"type": ["integer", "null"]},
                 "budget_share": _AMOUNT,
             },

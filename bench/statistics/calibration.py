@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bench.results import metrics
+from bench.results.bins import BINS
 from bench.results.condition import CONDITION_COLUMNS, Condition
 from bench.results.run_folder import RunResult
-from bench.results.schema import BINS
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults

@@ -137,5 +137,5 @@ def _cost(claim: dict, run: RunResult) -> float | None:
     if claim["metric"] == "adapt_ms":
         return run.test["adapt_ms_per_task"]
     history = run.history()
-    reached = history[history["val_accuracy"] >= claim["reach"]]
+    reached = history[history["val_score"] >= claim["reach"]]
     return None if history.empty else float((reached if len(reached) else history.tail(1))["tasks"].iloc[0])

@@ -13,7 +13,7 @@ RUN_COLUMNS = [
     *SETTING_COLUMNS,
     *"algorithm title family seed status reason steps tasks seconds cpu_seconds tasks_per_second".split(),
     *"peak_memory_mb memory_at_start_mb test_memory_mb gflops_per_task adapt_ms_per_task".split(),
-    *"adapt_gflops_per_task parameters best_step best_val_accuracy train_way train_shot".split(),
+    *"adapt_gflops_per_task parameters best_step best_val_score train_way train_shot".split(),
     *"train_query budget_share device threads git_commit torch started folder".split(),
 ]
 

@@ -11,7 +11,8 @@ from bench.study.settings import Shifts
 class TrainingJob:
     """Everything of a study that a meta-training depends on: equal jobs give equal models.
 
-    minutes and threads decide how long it takes, and where a training with a time limit stops.
+    code: the algorithm whose code is run; a variant's differs from its name, `algorithm`. pretraining: the job whose
+    encoder it takes over. minutes and threads decide how long it takes, and where a training with a time limit stops.
     """
 
     dataset: str
@@ -19,9 +20,11 @@ class TrainingJob:
     shot: int
     algorithm: str
     seed: int
+    code: str
     split: str | None
     study_seed: int
     overrides: dict[str, Any]
+    pretraining: "TrainingJob | None"
     minutes: float | None
     validate_every: int
     validation_episodes: int

@@ -7,11 +7,6 @@ import algos
 from bench.paths import results_root
 from tasks.catalogue import REGRESSION
 
-CHECKPOINT = "checkpoint.pt"
-"""File in a run's folder from which a training resumes; it is removed when the training ends."""
-CHECKPOINT_SECONDS = 30.0
-"""Seconds between two checkpoints of a training."""
-
 
 @dataclass(frozen=True)
 class Run:

@@ -132,12 +132,14 @@ class Study:
 
     def training_job(self, run: Run) -> TrainingJob:
         """What the meta-training of a run depends on."""
-        train = self.settings.train
+        train, shared = self.settings.train, self.pretraining(run)
         return TrainingJob(
             **{key: getattr(run, key) for key in ("dataset", "way", "shot", "algorithm", "seed")},
+            code=self.code(run.algorithm),
             split=self.settings.datasets[run.dataset].split,
             study_seed=self.settings.seed,
             overrides=self.hyper_parameters(run),
+            pretraining=self.training_job(shared) if shared else None,
             **{key: value for key, value in train if key != "steps"},
         )
 

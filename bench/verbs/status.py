@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.paths import CHECKPOINT, CHECKPOINT_SECONDS
 from bench.results.checkpoint_summary import read_progress
 from bench.results.run_folder import read_run
 from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTRAINED
-from bench.study.run import CHECKPOINT, CHECKPOINT_SECONDS, Pretraining, Run
+from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
 
 STYLES = {
@@ -71,7 +72,7 @@ def state_of(run: Run) -> State:
         return State(run, "unreadable", note=str(error))
     training = result.run["training"]
     note = result.run["reason"] or result.outdated
-    numbers = (training["steps"], training["best_val_accuracy"], training["seconds"])
+    numbers = (training["steps"], training["best_val_score"], training["seconds"])
     status = (
         result.run["status"] if isinstance(run, Pretraining) else result.status
     )  # pretrainings are not tested

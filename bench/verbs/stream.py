@@ -1,19 +1,23 @@
 """The stream protocol of Santoro et al. 2016: `python -m bench stream mann`, accuracy by presentation.
 
-Trains a recurrent learner to name each of 50 images before it is told its label, resumes exactly where it stopped, and
-draws all finished learners beside the published values. The same command with more updates continues the training.
+Trains a recurrent learner to name each of 50 images before it is told its label, resumes exactly where it was stopped,
+and draws all finished learners beside the published values. The same command with more updates continues the training.
 """
 
 import argparse
+import sys
 
 from bench.paths import results_root
 from bench.protocol import machine
+from bench.protocol.loop import Stopped
+from bench.protocol.provenance import now
 from bench.protocol.sources import ImageSource
 from bench.protocol.stream_training import LEARNERS, StreamTraining
 from bench.report import stream_figure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
     parser.add_argument(
         "learner",
         choices=(*LEARNERS, "draw"),
@@ -31,17 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
+    """Run the verb; return 130 after a signal."""
     if args.learner != "draw":
-        _train(args)
+        try:
+            _train(args)
+        except Stopped as stopped:
+            print(
+                f"{args.learner}: {stopped}; the same command resumes from there", file=sys.stderr, flush=True
+            )
+            return 130
     stream_figure.draw(results_root() / "stream" / args.labels, args.labels)
     return 0
 
 
 def _train(args: argparse.Namespace) -> None:
-    started, device = machine.now(), machine.set_up(args.device, 1, tf32=True)
-    training = StreamTraining(args, ImageSource(args.dataset, None, device), device)
+    started, device = now(), machine.set_up(args.device, 1, tf32=True)
+    training = StreamTraining(args, ImageSource(args.dataset, None, device))
     training.folder.mkdir(parents=True, exist_ok=True)
     training.resume()
-    training.loop(args.updates)
+    training.train(args.updates)
     machine.allow_tf32(False)  # tests are float32
     training.write(started, args.test_streams)

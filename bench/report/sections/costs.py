@@ -121,7 +121,7 @@ def reach_table(history: pd.DataFrame, runs: pd.DataFrame) -> Table:
 
 def _reached(rows: pd.DataFrame, level: float) -> list[Cell]:
     """Return tasks and time; where some seeds did not get there, the means are of those that did."""
-    firsts = rows[rows["val_accuracy"].ge(level)].groupby("seed")[["tasks", "seconds"]].min()
+    firsts = rows[rows["val_score"].ge(level)].groupby("seed")[["tasks", "seconds"]].min()
     seeds, there = rows["seed"].nunique(), len(firsts)
     if not there:
         return [Cell("not reached", note=f"by none of {seeds} seeds"), EMPTY]

@@ -27,12 +27,12 @@ _POINTS = 120
 
 def figures(summary: Summary) -> list[Figure]:
     """Return one figure per setting, with a line per run, against each of `AXES`."""
-    history, found = summary.history.dropna(subset=["val_accuracy"]), []
+    history, found = summary.history.dropna(subset=["val_score"]), []
     for setting in settings(history):
         rows = at(history, setting)
         used = only_in(rows, summary.styles)
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
-        best = rows.groupby("algorithm")["val_accuracy"].agg(top)
+        best = rows.groupby("algorithm")["val_score"].agg(top)
         panels = []
         for column, label in AXES.items():
             for ending, styles in coloured_groups(used):
@@ -54,7 +54,7 @@ def _draw(ax: Axes, rows: pd.DataFrame, column: str, styles: dict[str, Style], s
         if style:
             line = {"color": style.colour, "marker": style.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
             line |= {"markevery": max(1, len(run) // 6), "gid": gid(algorithm)}
-        ax.plot(run[column], scale * run["val_accuracy"], **line)
+        ax.plot(run[column], scale * run["val_score"], **line)
     ax.set_xlabel(AXES[column])
     ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
     if rows[column].max() > 1e4:

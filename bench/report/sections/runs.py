@@ -75,7 +75,7 @@ def _run_row(row: dict) -> dict[str, str]:
         value = row.get(key)
         return "–" if pd.isna(value) else format(value, form)
 
-    best = row.get("best_val_accuracy")
+    best = row.get("best_val_score")
     return {
         "seed": text("seed"),
         "status": text("status"),

@@ -1,0 +1,59 @@
+"""Meta-training of one run: `python -m bench train config/quick.yaml glyphs/5way_1shot/protonet/seed0`.
+
+Also of a pretraining that several runs share (`glyphs/supervised/seed0`); those runs then take over its encoder. A
+training that was stopped resumes with the same command.
+"""
+
+import argparse
+import sys
+
+from bench.protocol import checkpoint, record
+from bench.protocol.fingerprint import code_digest
+from bench.protocol.loop import Stopped
+from bench.protocol.provenance import now
+from bench.protocol.train import train
+from bench.results.run_folder import RunResult, read_run
+from bench.study.run import Run
+from bench.study.study import Study, load_study
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command line."""
+    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
+    parser.add_argument("run", help="run of the study, e.g. glyphs/5way_1shot/protonet/seed0")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the verb; return 130 after a signal."""
+    study = load_study(args.study)
+    run = study.run(args.run)
+    try:
+        train_run(study, run)
+    except Stopped as stopped:
+        print(f"{run.name}: {stopped}; the same command resumes from there", file=sys.stderr, flush=True)
+        return 130
+    return 0
+
+
+def train_run(study: Study, run: Run) -> None:
+    """Train a run (or resume its training); write model.safetensors, history.parquet and run.json to its folder."""
+    started, job = now(), study.training_job(run)
+    pretraining = finished_pretraining(study, run)
+    code = code_digest("train", job.code)
+    trained = train(run, job, code, pretraining.folder if pretraining else None)
+    record.write(run, job, study.title_of(run.algorithm), trained, pretraining, started)
+    checkpoint.remove(run.folder)
+
+
+def finished_pretraining(study: Study, run: Run) -> RunResult | None:
+    """Return the pretraining that the run starts from, if any. FileNotFoundError says how to train it."""
+    pretraining = study.pretraining(run)
+    if pretraining is None:
+        return None
+    result = read_run(pretraining.folder)
+    if result.run is None:
+        raise FileNotFoundError(
+            f"{pretraining.folder} has no trained model, and {run.name} starts from it: "
+            f"run `python -m bench train {study.origin} {pretraining.name}`"
+        )
+    return result
