@@ -38,7 +38,7 @@ def declared_bytes(run: Path) -> dict[str, bytes]:
 
 def start_with_frequent_checkpoints(study: Path, algorithm: str) -> subprocess.Popen:
     code = (
-        "import sys, bench.protocol.checkpoint as checkpoint; checkpoint.SECONDS = 0.05; "
+        "import sys, bench.protocol.loop as loop; loop.CHECKPOINT_SECONDS = 0.05; "
         "from bench.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "train", str(study), RUN.format(algorithm)]

@@ -3,15 +3,18 @@
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.paths import CHECKPOINT_SECONDS
 from bench.protocol import checkpoint
 from bench.protocol.optimizer import load_state
-from bench.protocol.progress import Progress
 from bench.protocol.signals import Signals
+
+if TYPE_CHECKING:
+    from bench.protocol.progress import Progress
 
 
 class Stopped(Exception):
@@ -54,7 +57,7 @@ class Loop:
         """Return a row of the history. loss: mean over the updates since the last row."""
         raise NotImplementedError
 
-    def loop(self, steps: int, minutes: float | None = None, progress: Progress | None = None) -> None:
+    def loop(self, steps: int, minutes: float | None = None, progress: "Progress | None" = None) -> None:
         """Update until a number of steps or a time is used up. Raises Stopped after SIGTERM or Ctrl-C."""
         budget = 60 * minutes if minutes else math.inf
         self.learner.train()
@@ -65,8 +68,8 @@ class Loop:
                 if self.step % self.validate_every == 0 or self.step == steps:
                     self._validate()
                 if progress:
-                    progress.show(self.step, self.seconds, self.history)
-                if signals.received or time.monotonic() - saved > checkpoint.SECONDS:
+                    progress.show(self.step, steps, self.seconds, self.history)
+                if signals.received or time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.save()
                     saved = time.monotonic()
                 if signals.received:
@@ -74,7 +77,7 @@ class Loop:
             if not self.reason and (not self.history or self.history[-1]["step"] != self.step):
                 self._validate()
         if progress:
-            progress.end(self.step, self.seconds, self.history, self.reason)
+            progress.end(self.step, steps, self.seconds, self.history, self.reason)
 
     def _update(self) -> None:
         wall, cpu = time.perf_counter(), time.process_time()

@@ -14,11 +14,11 @@ from bench.protocol import checkpoint
 from bench.protocol.cuda_graph import Captured
 from bench.protocol.loop import Loop
 from bench.protocol.optimizer import adam, learning_rate, set_rate
-from bench.protocol.progress import Progress
 from bench.protocol.sources import Source
 from bench.results.episode_interval import episode_interval
 
 if TYPE_CHECKING:
+    from bench.protocol.progress import Progress
     from bench.study.jobs import TrainingJob
 
 VALIDATION_QUERY = 5
@@ -54,10 +54,9 @@ class MetaTraining(Loop):
         self.validation = self.source.frozen("val", episodes, *rest)
         self.control = self.source.frozen("train", max(8, episodes // 4), *rest)
 
-    def train(self) -> None:
+    def train(self, progress: "Progress | None" = None) -> None:
         """Meta-train until the job's budget is used up."""
-        job, steps, meta_batch = self.job, self.params.steps, self.params.meta_batch
-        self.loop(steps, job.minutes, Progress(self.name, steps, meta_batch, job.minutes, self.source.metric))
+        self.loop(self.params.steps, self.job.minutes, progress)
 
     def update(self) -> Tensor:
         """Take the learner's own step, at the outer rate of its schedule."""

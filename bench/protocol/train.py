@@ -19,6 +19,7 @@ from bench.protocol.meta_training import MetaTraining, weights_of
 from bench.protocol.sources import Source, open_source
 
 if TYPE_CHECKING:
+    from bench.protocol.progress import Progress
     from bench.study.jobs import TrainingJob
     from bench.study.run import Run
 
@@ -39,11 +40,16 @@ class Trained:
     training: MetaTraining | None = None
 
 
-def train(run: "Run", job: "TrainingJob", code: str, pretrained: Path | None = None) -> Trained:
+def train(
+    run: "Run",
+    job: "TrainingJob",
+    code: str,
+    pretrained: Path | None = None,
+    progress: "Progress | None" = None,
+) -> Trained:
     """Train a run, or resume its training from a checkpoint of the same settings, data and code.
 
     code: digest of the files behind the training. pretrained: folder of the pretraining that it starts from.
-
     Raises Stopped after SIGTERM or Ctrl-C, with a checkpoint in the run's folder.
     """
     device = machine.set_up(job.device, job.threads, tf32=True)
@@ -58,7 +64,7 @@ def train(run: "Run", job: "TrainingJob", code: str, pretrained: Path | None = N
         return Trained(learner, source, weights_of(learner), idle_memory)
     training = MetaTraining(job, run.name, run.folder, source, learner, code)
     training.resume()
-    training.train()
+    training.train(progress)
     return Trained(learner, source, training.best_weights, idle_memory, training)
 
 

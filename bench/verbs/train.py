@@ -10,8 +10,10 @@ import sys
 from bench.protocol import checkpoint, record
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.loop import Stopped
+from bench.protocol.progress import Progress
 from bench.protocol.provenance import now
 from bench.protocol.train import train
+from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, read_run
 from bench.study.run import Run
 from bench.study.study import Study, load_study
@@ -40,7 +42,8 @@ def train_run(study: Study, run: Run) -> None:
     started, job = now(), study.training_job(run)
     pretraining = finished_pretraining(study, run)
     code = code_digest("train", job.code)
-    trained = train(run, job, code, pretraining.folder if pretraining else None)
+    progress = Progress(run.name, job.minutes, main_metric(run.kind))
+    trained = train(run, job, code, pretraining.folder if pretraining else None, progress)
     record.write(run, job, study.title_of(run.algorithm), trained, pretraining, started)
     checkpoint.remove(run.folder)
 
