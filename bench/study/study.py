@@ -164,13 +164,3 @@ def load_study(path: str | Path) -> Study:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {error}") from error
     return Study(config, str(path))
-
-
-def run_spec(study: Study, run: Run) -> dict[str, Any]:
-    """`Study.training_job` as plain values."""
-    return study.training_job(run).as_dict()
-
-
-def test_spec(study: Study, run: Run) -> dict[str, Any]:
-    """`Study.testing_job` as plain values."""
-    return study.testing_job(run).as_dict()
