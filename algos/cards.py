@@ -58,7 +58,7 @@ def read_card(path: Path) -> Card:
     module = read(path)
     if any(_changes_an_object(node) for node in module.tree.body):
         raise NotLiteral(f"{path} changes an object after its definition")
-    found = [kind for kind in module.classes() if LEARNER in {base.identity for base in kind.lineage()}]
+    found = [kind for kind in module.classes() if LEARNER in {base.identity for base in kind.lineage}]
     if len(found) != 1 or found[0].node.decorator_list:
         raise NotLiteral(f"{path} holds {len(found)} learners")
     facts = {name: found[0].lookup(name) for name in FACTS}
@@ -93,7 +93,7 @@ def _is_literal(value: Any) -> bool:
 def _declared(params: Class) -> dict[str, Param]:
     """Fields of a dataclass of hyper-parameters: the bases' first, each where it was declared first."""
     found: dict[str, Param] = {}
-    for kind in reversed(params.lineage()):
+    for kind in reversed(params.lineage):
         entries = [node for node in kind.node.body if isinstance(node, ast.AnnAssign)]
         if entries and not any("dataclass" in ast.dump(decorator) for decorator in kind.node.decorator_list):
             raise NotLiteral(f"{kind.module.path}: {kind.node.name} is no dataclass")

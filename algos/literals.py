@@ -9,7 +9,7 @@ import builtins
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from math import inf
 from pathlib import Path
 from typing import Any, Optional
@@ -38,11 +38,16 @@ class External:
 
 @dataclass
 class Module:
-    """A file. names: what its top level defines, None where that is no plain definition, or not the only one."""
+    """A file. names: what its top level defines, None where that is no plain definition, or not the only one.
+
+    values, kinds: those that have been asked for, so that each is evaluated once.
+    """
 
     path: Path
     tree: ast.Module
     names: dict[str, ast.stmt | None] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[ast.ClassDef, "Class"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for node in self.tree.body:
@@ -52,14 +57,20 @@ class Module:
     def lookup(self, name: str) -> Any:
         """Value of a name of the top level, or of a builtin."""
         if name in self.names:
-            return _value(name, self.names[name], self, None)
+            if name not in self.values:
+                self.values[name] = _value(name, self.names[name], self, None)
+            return self.values[name]
         if hasattr(builtins, name):
             return getattr(builtins, name)
         raise NotLiteral(f"{self.path}: {name}")
 
     def classes(self) -> list["Class"]:
         """The classes of the top level."""
-        return [Class(self, node) for node in self.names.values() if isinstance(node, ast.ClassDef)]
+        return [self.kind(node) for node in self.names.values() if isinstance(node, ast.ClassDef)]
+
+    def kind(self, node: ast.ClassDef, owner: Optional["Class"] = None) -> "Class":
+        """The class that a statement of the file defines, in the body of another class if `owner` is given."""
+        return self.kinds.setdefault(node, Class(self, node, owner))
 
 
 @dataclass
@@ -75,26 +86,32 @@ class Class:
         """File and name."""
         return self.module.path, self.node.name
 
+    @cached_property
     def lineage(self) -> list["Class"]:
         """The class, its base, the base of that, ..., without those of other packages."""
         bases = [evaluate(base, self.module, self.owner) for base in self.node.bases]
         ours = [base for base in bases if isinstance(base, Class)]
         if len(ours) > 1 or self.node.keywords:
             raise NotLiteral(f"{self.module.path}: bases of {self.node.name}")
-        return [self, *(ours[0].lineage() if ours else [])]
+        return [self, *(ours[0].lineage if ours else [])]
 
     def own(self, name: str, above: float = inf) -> ast.stmt | None:
         """The last statement in the class's body, above a line, that gives a name its value."""
-        found = None
+        found = [node for line, node in self._definitions.get(name, ()) if line < above]
+        return found[-1] if found else None
+
+    @cached_property
+    def _definitions(self) -> dict[str, list[tuple[int, ast.stmt]]]:
+        """Line and statement of each definition in the body, by name; `pass` stands for one that is not plain."""
+        found: dict[str, list[tuple[int, ast.stmt]]] = {}
         for node in self.node.body:
-            for other, plain in _defined(node):
-                if other == name and node.lineno < above:
-                    found = node if plain else ast.Pass()
+            for name, plain in _defined(node):
+                found.setdefault(name, []).append((node.lineno, node if plain else ast.Pass()))
         return found
 
     def lookup(self, name: str) -> Any:
         """Value of an attribute, its own or inherited."""
-        for kind in self.lineage():
+        for kind in self.lineage:
             node = kind.own(name)
             if node is not None:
                 return _value(name, node, kind.module, kind)
@@ -191,7 +208,7 @@ def _value(name: str, node: ast.stmt | None, module: Module, owner: Class | None
     """Value that a statement gives to a name."""
     match node:
         case ast.ClassDef():
-            return Class(module, node, owner)
+            return module.kind(node, owner)
         case ast.Assign() | ast.AnnAssign():
             return evaluate(node.value, module, owner)
         case ast.Import():
