@@ -24,7 +24,15 @@ from bench.verbs.status import states
 from tests.synthetic import edit_json, make_study, run_folder, small_study
 
 TABLES = (
-    *("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv", "modes.csv"),
+    *(
+        "cells.csv",
+        "comparisons.csv",
+        "degradation.csv",
+        "severities.csv",
+        "ranks.csv",
+        "runs.csv",
+        "modes.csv",
+    ),
     *("calibration.csv", "calibration_scores.csv", "history.parquet"),
 )
 DIVERGED, MISSING, UNTESTED = (

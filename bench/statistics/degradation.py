@@ -14,6 +14,7 @@ from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults, batches, common
+from bench.statistics.severities import severity_curves
 
 FAMILIES = ("model-based", "optimization-based", "metric-based")
 """Families that have rows of their own, the averages over their algorithms."""
@@ -65,33 +66,18 @@ def degradation_rows(setting: Setting, learners: list[LearnerResults]) -> list[d
 
 def _tables(setting: Setting, results: LearnerResults) -> tuple[Tables, dict[Key, int]]:
     """Return area and slope, and the highest severity, by scope and shift."""
-    clean, curves = _curves(setting, results)
+    curves = severity_curves(setting, results)
     tables, highest = {}, {}
     for key, curve in curves.items():
-        severities = np.array([0, *sorted(curve)])
+        severities = np.array(list(curve))
         weights = np.stack([area_weights(severities), slope_weights(severities)])
-        values = common([clean, *(curve[severity] for severity in severities[1:])])
-        tables[key], highest[key] = np.tensordot(weights, values, axes=1), int(severities[-1])
+        tables[key] = np.tensordot(weights, np.stack(list(curve.values())), axes=1)
+        highest[key] = int(severities[-1])
     for scope in dict.fromkeys(scope for scope, _ in curves):
         found = [key for key in curves if key[0] == scope]
         tables[scope, ALL_SHIFTS] = common([tables[key] for key in found]).mean(axis=0)
         highest[scope, ALL_SHIFTS] = max(highest[key] for key in found)
     return tables, highest
-
-
-def _curves(
-    setting: Setting, results: LearnerResults
-) -> tuple[np.ndarray | None, dict[Key, dict[int, np.ndarray]]]:
-    """Return the clean values, and by scope and shift those of each severity: tables `[seeds, episodes]`."""
-    clean, curves = None, defaultdict(dict)
-    for condition, values in results.reported().items():
-        if not condition.as_trained(setting):
-            continue
-        if condition.clean:
-            clean = values
-        elif condition.graded:
-            curves[condition.scope, condition.shift][condition.severity] = values
-    return clean, curves
 
 
 def _family_means(members: list[tuple[Tables, dict[Key, int]]]) -> list[tuple[Tables, dict[Key, int], int]]:

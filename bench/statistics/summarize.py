@@ -1,7 +1,7 @@
 """Tables of a study from its run folders: `python -m bench summarize config/quick.yaml`.
 
-Writes cells, comparisons, degradation, ranks, runs, modes, calibration and calibration_scores as .csv and history.parquet to
-results/{study}/tables. The same run folders give the same bytes. Runs that are missing, untested or diverged are rows of
+Writes cells, comparisons, degradation, severities, ranks, runs, modes, calibration and calibration_scores as .csv and
+history.parquet to results/{study}/tables. The same run folders give the same bytes. Runs that are missing, untested or diverged are rows of
 runs.csv; cells count the seeds that are there.
 """
 
@@ -27,6 +27,7 @@ from bench.statistics.modes import MODE_COLUMNS, mode_rows
 from bench.statistics.pairs import COMPARISON_COLUMNS, comparison_rows
 from bench.statistics.rank_table import ranks_table
 from bench.statistics.run_tables import history_table, runs_table
+from bench.statistics.severities import SEVERITY_COLUMNS, severity_rows
 from bench.study.run import Run
 from bench.study.study import Study, load_study
 
@@ -34,6 +35,7 @@ COLUMNS = {
     "cells": CELL_COLUMNS,
     "comparisons": COMPARISON_COLUMNS,
     "degradation": DEGRADATION_COLUMNS,
+    "severities": SEVERITY_COLUMNS,
     "modes": MODE_COLUMNS,
     "calibration": BIN_COLUMNS,
     "calibration_scores": SCORE_COLUMNS,
@@ -86,6 +88,7 @@ def _setting_rows(setting: Setting, group: Found, yardsticks: dict[str, bool]) -
     main = [by_metric[main_metric(kind)] for by_metric in results.values()]
     rows["comparisons"] = comparison_rows(setting, main)
     rows["degradation"] = degradation_rows(setting, main)
+    rows["severities"] = severity_rows(setting, main)
     rows["modes"] = mode_rows(setting, main)
     for name, by_metric in results.items():
         rows["calibration_scores"] += score_rows(setting, by_metric)

@@ -1,7 +1,7 @@
 TABLES = [
     f"{RESULTS}/tables/{name}"
     for name in (
-        *("cells.csv", "comparisons.csv", "degradation.csv", "ranks.csv", "runs.csv"),
+        *("cells.csv", "comparisons.csv", "degradation.csv", "severities.csv", "ranks.csv", "runs.csv"),
         *("modes.csv", "calibration.csv", "calibration_scores.csv", "history.parquet"),
     )
 ]
