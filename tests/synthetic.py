@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from bench.results.files import write_text
-from bench.results.run_folder import write_calibration, write_episodes, write_history, write_run, write_test
+from bench.results.frames import write_calibration, write_episodes, write_history
+from bench.results.run_folder import write_run, write_test
 from tests import synthetic_episodes, synthetic_records
 from tests.synthetic_learners import UNTRAINED
 

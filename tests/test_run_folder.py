@@ -8,7 +8,8 @@ import torch
 from bench.protocol.scores import _classification_scores
 from bench.results.condition import own_condition
 from bench.results.files import ResultError, atomic_write
-from bench.results.run_folder import read_run, write_calibration, write_episodes, write_history
+from bench.results.frames import write_calibration, write_episodes, write_history
+from bench.results.run_folder import read_run
 from bench.results.setting import Setting
 from tests.synthetic import edit_json, run_folder, small_study
 from tests.synthetic_episodes import bin_rows

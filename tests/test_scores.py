@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 from bench.protocol.scores import _classification_scores, calibration_shares
 from bench.results.bins import BINS
 from bench.results.condition import own_condition
-from bench.results.run_folder import write_calibration
+from bench.results.frames import write_calibration
 from bench.results.setting import Setting
 from tests.synthetic_episodes import bin_rows
 

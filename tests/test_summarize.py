@@ -10,7 +10,8 @@ from bench import __main__
 from bench.results import reference_store
 from bench.results.condition import SHARED_COLUMNS
 from bench.results.files import ResultError
-from bench.results.run_folder import read_run, write_episodes
+from bench.results.frames import write_episodes
+from bench.results.run_folder import read_run
 from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
 from bench.statistics import intervals
 from bench.statistics.cells import CELL_COLUMNS

@@ -17,7 +17,8 @@ from bench.protocol.meta_training import MetaTraining
 from bench.protocol.provenance import provenance
 from bench.protocol.train import MODEL, Trained
 from bench.results.files import atomic_write
-from bench.results.run_folder import RunResult, write_history, write_run
+from bench.results.frames import write_history
+from bench.results.run_folder import RunResult, write_run
 from bench.results.schema import DIVERGED, HISTORY_COLUMNS, OK, UNTRAINED
 from bench.study.jobs import TrainingJob
 from bench.study.run import Run

@@ -21,8 +21,9 @@ from bench.protocol.scores import Scores
 from bench.protocol.sources import Source, open_source
 from bench.results.bins import BINS
 from bench.results.condition import STANDARD, Condition
+from bench.results.frames import write_calibration, write_episodes
 from bench.results.metrics import stored
-from bench.results.run_folder import write_calibration, write_episodes, write_test
+from bench.results.run_folder import write_test
 from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS
 from tasks.episodes import Episodes
 

@@ -1,11 +1,15 @@
 """A condition of a meta-test, and every question that tables ask of it, for one condition and for a frame of them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.results.setting import SETTING_COLUMNS, Setting
+
+if TYPE_CHECKING:
+    import pandas as pd  # for annotations only: `bench status` does without its start-up time
 
 CONDITION_COLUMNS = [
     *["shift", "severity", "value", "scope", "mode"],
@@ -44,7 +48,7 @@ class Condition:
     test_steps: int = OWN_STEPS
 
     @classmethod
-    def from_key(cls, key: Iterable) -> "Condition":
+    def from_key(cls, key: Iterable) -> Condition:
         """Return the condition whose values are given in the order of `CONDITION_COLUMNS`."""
         return cls(**dict(zip(CONDITION_COLUMNS, key, strict=True)))
 
@@ -93,11 +97,11 @@ class Condition:
         own_task = (self.test_way, self.test_shot, self.test_tasks) == (*setting[1:], STANDARD)
         return own_task and self.test_steps == OWN_STEPS
 
-    def any_mode(self) -> "Condition":
+    def any_mode(self) -> Condition:
         """Return the condition that learners in different modes share: mode ""."""
         return replace(self, mode="")
 
-    def mean_over_shifts(self) -> "Condition":
+    def mean_over_shifts(self) -> Condition:
         """Return the condition of the mean over all shifts and severities of the same scope, tasks and mode."""
         return replace(self, shift=ALL_SHIFTS, severity=AVERAGED, value=0.0)
 
@@ -116,7 +120,7 @@ def conditions(frame: pd.DataFrame) -> list[Condition]:
 
 def rows_under(frame: pd.DataFrame, condition: Condition) -> pd.DataFrame:
     """Return the rows of one condition."""
-    return frame[(frame[CONDITION_COLUMNS] == pd.Series(condition.row)).all(axis=1)]
+    return frame[(frame[CONDITION_COLUMNS] == list(condition.row.values())).all(axis=1)]
 
 
 def clean(frame: pd.DataFrame) -> pd.Series:

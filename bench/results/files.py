@@ -1,12 +1,14 @@
 """Atomic, deterministic writing of files."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ResultError(ValueError):
@@ -34,21 +36,3 @@ def write_text(path: Path, text: str) -> Path:
 def write_csv(path: Path, frame: pd.DataFrame) -> Path:
     """Write a table without its index, numbers with six significant digits."""
     return write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-
-
-def write_parquet(path: Path, frame: pd.DataFrame) -> Path:
-    """Write a frame without its index, compressed by zstd; no time stamp enters the file: equal frames give equal bytes."""
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    return atomic_write(
-        path, lambda part: pq.write_table(table, part, compression="zstd", compression_level=9)
-    )
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a frame. Raises ResultError, which names the file and the remedy, when it is damaged or missing."""
-    try:
-        return pd.read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ResultError(
-            f"{path}: not readable as parquet ({error}); delete it and test the run again"
-        ) from error

@@ -18,7 +18,8 @@ from bench.results.condition import (
     rows_under,
 )
 from bench.results.episode_interval import episode_interval
-from bench.results.files import ResultError, write_csv, write_parquet, write_text
+from bench.results.files import ResultError, write_csv, write_text
+from bench.results.parquet import write_parquet
 from bench.results.run_folder import RunResult, read_run
 from bench.results.setting import SETTING_COLUMNS, Setting
 

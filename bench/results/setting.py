@@ -1,8 +1,11 @@
 """A setting: what a learner is trained for, a data set with the way and shot of its tasks."""
 
-from typing import NamedTuple
+from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SETTING_COLUMNS = ["dataset", "way", "shot"]
 _DATASETS = {"miniimagenet": "miniImageNet"}

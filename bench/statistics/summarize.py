@@ -15,8 +15,9 @@ import pandas as pd
 
 import algos
 from bench.paths import results_root
-from bench.results.files import ResultError, write_csv, write_parquet
+from bench.results.files import ResultError, write_csv
 from bench.results.metrics import further, main_metric, measured
+from bench.results.parquet import write_parquet
 from bench.results.run_folder import RunResult, read_run
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.calibration import BIN_COLUMNS, SCORE_COLUMNS, bin_rows, score_rows

@@ -25,42 +25,10 @@ class Declared(NamedTuple):
     titles: dict[str, str]
 
 
-def _entries(**setting: Any) -> dict[str, Any]:
-    items = {"type": "integer"} | setting.pop("items", {})
-    return {"type": "array", "items": items, "uniqueItems": True, "default": []} | setting
-
-
-def _switch(description: str) -> dict[str, Any]:
-    return {"type": "boolean", "default": False, "description": description}
-
-
-NOT_YET_A_FILE = {
-    "ways": _entries(items={"minimum": 2}, description="Other ways at test"),
-    "shots": _entries(items={"minimum": 1}, description="Other shots at test"),
-    "steps": _entries(
-        items={"minimum": 0},
-        description="Gradient steps at test, of algorithms with an inner loop and of baselines that fit a "
-        "classifier or a network",
-    ),
-    "within_alphabet": _switch("Episodes whose classes share an alphabet"),
-    "lake_runs": _switch("Lake's 20 one-shot runs (Omniglot, split lake)"),
-    "untrained": _switch("The control: each learner as it was before meta-training"),
-    "memorisation": _switch(
-        "Training classes with fixed labels, and with the labels of the support moved: was the support read?"
-    ),
-    "prototypes": _switch("Learned features with the nearest class mean as classifier"),
-    "other_data": _entries(
-        items={"type": "string"}, description="Data sets to test on besides that of meta-training"
-    ),
-}
-
-
 @cache
 def declared() -> dict[str, Declared]:
     """Setting and titles of each experiment, by its key under `experiments`. ValueError names a file without them."""
     files = sorted(path for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
-    if not files:
-        return {key: Declared(setting, {}) for key, setting in NOT_YET_A_FILE.items()}
     return {path.stem: _declared_in(path) for path in files}
 
 
