@@ -7,7 +7,6 @@ import argparse
 import json
 from pathlib import Path
 
-import matplotlib as mpl
 import torch
 from matplotlib.figure import Figure
 
@@ -71,7 +70,6 @@ def _pictures(study: Study, name: str, entry: DataSet) -> list[tuple[str, str, s
 def _saved(folder: Path, name: str, title: str, alt: str, drawing: Figure) -> dict[str, str]:
     """Write one picture as PNG, SVG and PDF; return its entry in pictures.json."""
     for suffix in ("png", "svg", "pdf"):
-        with mpl.rc_context({"svg.hashsalt": "bench"}):
-            content = sheets.render(drawing, suffix)
+        content = sheets.render(drawing, suffix)
         atomic_write(folder / f"{name}.{suffix}", lambda part, content=content: part.write_bytes(content))
     return {"name": name, "title": title, "alt": alt}

@@ -24,9 +24,9 @@ QUERIES = 3  # query images shown per class
 
 
 def shift_sheet(split: ImageSplit, names: Iterable[str] | None = None, seed: int = 0) -> Figure:
-    """A row per shift (default: all that are defined for this kind of image), a column per severity 0..5.
+    """Draw a row per shift (default: all that are defined for this kind of image) and a column per severity 0 to 5.
 
-    Every cell shows the same images, drawn by `seed`, with the strength below.
+    Every cell shows the same images, chosen by `seed`, with the strength below.
     """
     kind = split.data.meta["imagery"]
     names = list(names) if names is not None else [name for name in SHIFTS if kind in SHIFTS[name].levels]
@@ -50,7 +50,7 @@ def shift_sheet(split: ImageSplit, names: Iterable[str] | None = None, seed: int
 
 
 def episode_sheet(split: ImageSplit, episodes: FrozenEpisodes, episode: int = 0) -> Figure:
-    """One episode as a learner sees it: a column per class with its support images above some of its query images."""
+    """Draw one episode as a learner sees it: a column per class, its support images above some of its query images."""
     support, queries = (
         [ids[episode][labels[episode] == label] for label in range(episodes.way)]
         for ids, labels in ((episodes.support, episodes.support_y), (episodes.query, episodes.query_y))
@@ -79,7 +79,7 @@ def episode_sheet(split: ImageSplit, episodes: FrozenEpisodes, episode: int = 0)
 
 
 def render(figure: Figure, suffix: str = "png", dpi: int = 120) -> bytes:
-    """The figure as file bytes (`png`, `svg` or `pdf`), the same figure gives the same bytes."""
+    """Return the bytes of a file (`png`, `svg` or `pdf`); equal figures give equal bytes."""
     dates = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "sheets"}):
@@ -88,7 +88,7 @@ def render(figure: Figure, suffix: str = "png", dpi: int = 120) -> bytes:
 
 
 def _examples(split: ImageSplit, seed: int) -> Tensor:
-    """Flat ids of one upright image from each of EXAMPLES classes."""
+    """Return flat ids of one upright image from each of `EXAMPLES` classes."""
     generator = numpy_generator("sheet", seed)
     classes = generator.permutation(len(split.base_classes))[:EXAMPLES]
     per_class = split.images.shape[1]
@@ -96,7 +96,7 @@ def _examples(split: ImageSplit, seed: int) -> Tensor:
 
 
 def _show(axes: Axes, images: Tensor, kind: str) -> None:
-    """uint8 `[n, C, H, W]` side by side; drawings as dark ink on paper."""
+    """Show uint8 images `[n, C, H, W]` side by side, drawings as dark ink on paper."""
     pixels = images.cpu().numpy().transpose(0, 2, 3, 1)
     pixels = 255 - pixels if kind == "glyphs" else pixels
     pixels = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=FRAME)
@@ -116,7 +116,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 def _caption(split: ImageSplit, position: int) -> str:
-    """`Tibetan / character03 90°` on two lines."""
+    """Return the name of a class on two lines: `Tibetan`, `character03 90°`."""
     group = split.groups[position]
     name, _, turn = split.class_names[position].removeprefix(f"{group}/").partition("/rot")
     angle = f" {int(turn)}°" if int(turn or 0) else ""

@@ -137,7 +137,8 @@ def limits(rows: pd.DataFrame) -> tuple[float, float]:
     """Return the common limits of all panels of a setting, so that panels can be compared by eye."""
     scale = scale_of(rows)
     low, high = scale * rows["low"].min(), scale * rows["high"].max()
-    if is_error(rows):
-        return low / 1.3, high * 1.3
+    if is_error(rows):  # on a logarithmic axis, which has no zero
+        values = pd.concat([rows["low"], rows["mean"]])
+        return scale * values[values > 0].min() / 1.3, high * 1.3
     low = min(low, 100 * rows["chance"].min())
     return max(low - 3, 0), min(high + 3, 101)

@@ -1,4 +1,4 @@
-"""Accuracy by presentation of all finished stream runs, beside the published values and the count-only guess."""
+"""Figure of the stream runs: accuracy by presentation, beside the published values and the count-only guess."""
 
 import json
 from functools import partial
@@ -24,7 +24,10 @@ def draw(folder: Path, labels: str) -> None:
 
 
 def collect(folder: Path) -> pd.DataFrame:
-    """One row per finished run below `folder` and presentation: learner, variant, seed, updates, accuracy, count_only."""
+    """Return one row per finished run below `folder` and presentation.
+
+    Columns: learner, variant, seed, updates, presentation, accuracy, count_only. Raises FileNotFoundError without a run.
+    """
     tables = []
     for path in sorted(folder.glob("*/seed*/presentations.csv")):
         run = json.loads((path.parent / "run.json").read_text())
@@ -36,7 +39,7 @@ def collect(folder: Path) -> pd.DataFrame:
 
 
 def published_curves(learners: list[str]) -> dict[str, pd.Series]:
-    """Santoro et al., table 1: accuracy by presentation (one more than the labelled examples seen before)."""
+    """Return accuracy by presentation from Santoro et al., table 1; the presentation counts from 1."""
     rows = load_published()
     rows = rows[rows["variant"].str.contains("streaming presentations") & rows["way"].eq(5)]
     curves = {learner: rows[rows["algorithm"].eq(learner)].sort_values("shot") for learner in learners}
@@ -46,7 +49,7 @@ def published_curves(learners: list[str]) -> dict[str, pd.Series]:
 
 
 def figure(table: pd.DataFrame, labels: str) -> Figure:
-    """The mean over seeds of each variant; published values dashed with open markers."""
+    """Return the mean over seeds of each variant; published values are dashed, with open markers."""
     means = table.groupby(["learner", "variant", "presentation"], sort=False)[
         ["accuracy", "count_only"]
     ].mean()
