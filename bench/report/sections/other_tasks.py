@@ -16,6 +16,7 @@ from bench.results.condition import OWN_STEPS, STANDARD, clean
 from bench.results.metrics import METRICS, main_metric, main_metrics
 from bench.results.published import load_published
 from bench.results.setting import Setting, at, dataset_label, settings
+from bench.study.experiments import declared
 
 ID, TITLE, ORDER = "other", "Other tasks", 50
 NOTHING = "This study tests no other ways, shots, steps, alphabets or data sets; see <code>experiments</code> in its file."
@@ -38,14 +39,6 @@ CURVES = {
     "test_shot": "examples per class at test",
     "test_way": "classes at test",
     "test_steps": "gradient steps at test",
-}
-TASKS = {
-    "alphabet": "Within one alphabet",
-    "lake": "Lake's 20 runs (20-way)",
-    "prototypes": "Own features, nearest class mean",
-    "untrained": "Before meta-training",
-    "training": "Training classes",
-    "training_permuted": "Training classes, support labels moved",
 }
 KEY = ["test_tasks", "test_steps"]
 """What tells the columns of the table apart."""
@@ -149,7 +142,9 @@ def tables(summary: Summary) -> list[Table]:
 
 
 def _title(tasks: str, steps: int) -> str:
-    title = TASKS.get(tasks, f"On {dataset_label(tasks)}")
+    """Return the heading of a column: the title that an experiment declares, or the name of a data set."""
+    titles = {name: title for one in declared().values() for name, title in one.titles.items()}
+    title = titles.get(tasks, f"On {dataset_label(tasks)}")
     return title if steps == OWN_STEPS else f"{title}, {steps} steps"
 
 
