@@ -15,6 +15,7 @@ STUDY = {
     "datasets": {"stars": {"ways": [5], "shots": [1]}},
     "algorithms": ["pixel_prototypes"],
     "shifts": {"episodes": 4, "scopes": ["task"], "severities": {"haze": [1, 5]}},
+    "experiments": {"episodes": 4, "first_classes": True},
 }
 TABLES = "results/tiny/tables"
 
@@ -96,6 +97,12 @@ def test_the_metric_is_measured_in_every_episode_and_summed_up(extended):
     assert (episodes["top2"] >= episodes["accuracy"] - 1e-6).all() and episodes["top2"].max() <= 1
     clean = cells(extended).query("shift == 'none' and metric == 'top2'")
     assert clean["mean"].item() == pytest.approx(episodes.query("shift == 'none'")["top2"].mean(), abs=1e-4)
+
+
+def test_the_experiment_is_measured_and_labelled(extended):
+    found = cells(extended).query("test_tasks == 'first' and metric == 'accuracy'")
+    assert found["n_episodes"].item() == 4 and 0 <= found["mean"].item() <= 1
+    assert "The first classes" in (extended.folder / "reports" / "tiny" / "report.html").read_text()
 
 
 def test_the_section_is_in_the_page_and_beside_it(extended):
