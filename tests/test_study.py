@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from bench.study import gpu
+from bench.study import experiments, gpu
 from bench.study.schema import SCHEMA, json_schema, validated
 from bench.study.study import Study, load_study
 
@@ -169,3 +169,23 @@ def test_verbs_that_train_nothing_import_no_torch(arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_what_experiments_declare_is_read_without_running_them(tmp_path):
+    file = tmp_path / "mirrored.py"
+    file.write_text(
+        "import torch\nSETTING = {'type': 'boolean', 'default': False}\nTITLES = {'mirror': 'Mirrored'}\n"
+    )
+    assert experiments._declared_in(file) == ({"type": "boolean", "default": False}, {"mirror": "Mirrored"})
+    file.write_text("TITLES = {}\n")
+    with pytest.raises(ValueError, match="mirrored.py declares no SETTING"):
+        experiments._declared_in(file)
+    file.write_text("SETTING = dict(type=str(1))\n")
+    with pytest.raises(ValueError, match="mirrored.py: SETTING must be a literal"):
+        experiments._declared_in(file)
+
+
+def test_every_experiment_is_a_key_of_a_study_and_its_default_switches_it_off():
+    settings = Study(SMALL).settings.experiments
+    assert set(experiments.declared()) == set(type(settings).model_fields) - {"episodes"}
+    assert not any(getattr(settings, key) for key in experiments.declared())

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jsonschema
-
 from bench.results.files import ResultError, write_text
 from bench.results.metrics import main_metric
 from bench.results.schema import (
@@ -29,6 +27,8 @@ if TYPE_CHECKING:
 
 
 def _checked(path: Path, record: dict, schema: dict) -> dict:
+    import jsonschema  # here, because a study without results needs none of its start-up time
+
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(record))
     if error:
         key = ".".join(map(str, error.absolute_path)) or "(top level)"

@@ -52,11 +52,7 @@ def _annotation(fragment: dict[str, Any]) -> Any:
     if fragment["type"] == "array":
         return Distinct[_annotation(fragment["items"])]
     limits = {"ge": fragment.get("minimum"), "le": fragment.get("maximum")}
-    return (
-        Annotated[TYPES[fragment["type"]], Field(**limits)]
-        if set(limits.values()) != {None}
-        else TYPES[fragment["type"]]
-    )
+    return Annotated[TYPES[fragment["type"]], Field(**{key: n for key, n in limits.items() if n is not None})]
 
 
 class _Common(Part):
