@@ -1,6 +1,8 @@
 """What a study can ask for, without loading anything: names of data sets, their folders, ranges of generated tasks."""
 
+import hashlib
 import os
+import re
 from pathlib import Path
 
 SHIPPED = Path(__file__).resolve().parents[1] / "data"
@@ -9,6 +11,8 @@ NAMES = ("glyphs", "omniglot", "miniimagenet")
 """Image data sets that the project prepares itself."""
 TORCHMETA = "torchmeta:"
 """Prefix of an image data set that the package torchmeta reads."""
+FOLDER = "folder:"
+"""Prefix of your own pictures: a folder, an archive, a list (csv) or arrays (npz), as in `folder:/data/birds`."""
 OUT_OF_RANGE = {"sinusoid": ("amplitude", "phase"), "polynomial": ("coefficients",)}
 """Generated regression data sets: name -> parameters that a shift moves beyond the range of meta-training.
 
@@ -31,12 +35,30 @@ def prepared_root() -> Path:
 
 
 def folder_name(name: str) -> str:
-    """Return the folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the names."""
+    """Return the folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the names.
+
+    Your own pictures: `folder:/data/birds` -> `folder_birds_1f0c9a3e`, the last part being a digest of the resolved path.
+    """
+    if name.startswith(FOLDER) and name.removeprefix(FOLDER).strip():
+        path = pictures_path(name)
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", path.name.split(".")[0]).strip("_") or "pictures"
+        return f"folder_{stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     if name in NAMES or (name.startswith(TORCHMETA) and name.removeprefix(TORCHMETA).isidentifier()):
         return name.replace(":", "_")
     raise ValueError(
-        f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TORCHMETA}<name> (e.g. {TORCHMETA}cifar_fs)"
+        f"unknown data set {name!r}; known: {', '.join(NAMES)}, {TORCHMETA}<name> (e.g. {TORCHMETA}cifar_fs), "
+        f"{FOLDER}<path> (e.g. {FOLDER}/data/birds)"
     )
+
+
+def pictures_path(name: str) -> Path:
+    """Return the resolved path behind `folder:<path>`; `~` is the home folder."""
+    return Path(name.removeprefix(FOLDER).strip()).expanduser().resolve()
+
+
+def path_name(name: str) -> str:
+    """Return the data set's name for paths and anchors: own pictures have a path in theirs, other names stay as they are."""
+    return folder_name(name) if name.startswith(FOLDER) else name
 
 
 def is_prepared(name: str, root: Path | None = None) -> bool:

@@ -1,6 +1,7 @@
 """The prepared form of an image data set: one memory-mapped uint8 array, and its parts on the device."""
 
 import json
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.catalogue import prepared_root
+from tasks.catalogue import path_name, prepared_root
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
     """Meta-train, meta-val or meta-test classes, resident on the device.
 
-    images: uint8 `[classes, per_class, C, H, W]`; class id = rotation * len(base_classes) + position in `base_classes`.
+    images: uint8 `[classes, per_class, C, H, W]`; where classes differ in size, rows from `counts` on are padding. class id =
+    rotation * len(base_classes) + position in `base_classes`.
     part: "train", "val" or "test"; rotations: copies of each base class, turned by 0, 90, ... degrees.
     """
 
@@ -47,6 +49,17 @@ class ImageSplit:
         """Alphabet (or script) of each class."""
         return [self.data.meta["groups"][c] for c in self.base_classes] * self.rotations
 
+    @property
+    def counts(self) -> list[int] | None:
+        """Images of each class; None where every class has `per_class` of them."""
+        counts = self.data.meta.get("counts")
+        return [counts[c] for c in self.base_classes] * self.rotations if counts else None
+
+    @property
+    def smallest(self) -> int:
+        """Images of the smallest class."""
+        return min(self.counts or [self.images.shape[1]])
+
     def gather(self, flat: Tensor) -> Tensor:
         """Return images in [0, 1] by flat id (class * per_class + image): int64 `[...]` -> float32 `[..., C, H, W]`."""
         pixels = self.images.flatten(0, 1).index_select(0, flat.reshape(-1))
@@ -58,7 +71,8 @@ class ImageData:
     """A prepared data set, memory-mapped.
 
     images: uint8 `[classes, per_class, H, W(, 3)]`; originals: packed drawings at full resolution (`images.pack_ink`), or
-    None. meta: content of meta.json; `imagery` is "glyphs" (drawings, ink = 255) or "photos".
+    None. meta: content of meta.json; `imagery` is "glyphs" (drawings, ink = 255) or "photos"; `counts` has the images of
+    each class where these differ, and `images` is padded with zeros.
     """
 
     meta: dict
@@ -91,9 +105,11 @@ class ImageData:
 
 def load(name: str, root: Path | None = None) -> ImageData:
     """Open a prepared data set. FileNotFoundError says how to prepare it."""
-    folder = (root or prepared_root()) / name.replace(":", "_")  # torchmeta:cifar_fs
+    folder = (root or prepared_root()) / path_name(name).replace(":", "_")  # torchmeta:cifar_fs
     if not (folder / "meta.json").exists():
-        raise FileNotFoundError(f"{folder} is not prepared: run `python -m bench prepare {name}`")
+        raise FileNotFoundError(
+            f"{folder} is not prepared: run `python -m bench prepare {shlex.quote(name)}`"
+        )
     originals = folder / "originals.npy"
     meta = json.loads((folder / "meta.json").read_text())
     if "kind" in meta:  # the key's name in data prepared by earlier versions

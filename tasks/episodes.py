@@ -30,19 +30,22 @@ class Episodes:
         return len(self.support_x)
 
 
-def draw_distinct(total: int, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def draw_distinct(
+    total: int | Tensor, count: int, shape: tuple[int, ...], generator: torch.Generator
+) -> Tensor:
     """Draw in order without replacement: int64 `[*shape, count]`, uniform over arrangements, no rejection, no host sync.
 
     The i-th draw is a rank among the `total - i` values not drawn yet; it moves up by one for each smaller value
     that is gone. With the drawn values sorted, that is the number of s_k with s_k - k <= rank.
+    total: one number, or one for each draw, int64 `[*shape]` on the generator's device, each at least `count` (not checked).
     ValueError: `count` exceeds `total`.
     """
-    if count > total:
+    if isinstance(total, int) and count > total:
         raise ValueError(f"cannot draw {count} distinct values out of {total}")
     device = generator.device
-    left = torch.arange(total, total - count, -1, device=device)
-    ranks = (torch.rand(*shape, count, generator=generator, device=device, dtype=torch.float64) * left).long()
     order = torch.arange(count, device=device)
+    left = (total.unsqueeze(-1) if isinstance(total, Tensor) else total) - order
+    ranks = (torch.rand(*shape, count, generator=generator, device=device, dtype=torch.float64) * left).long()
     drawn = ranks[..., :1]
     for i in range(1, count):
         rank = ranks[..., i : i + 1]
@@ -80,14 +83,24 @@ class EpisodeSampler:
         self.split, self.generator = split, generator
         self.classes, self.per_class = split.images.shape[:2]
         self.partitions: dict[int, Tensor] = {}
+        self.counts = self.listed = None
+        if split.counts:  # int64 [classes], and flat ids of all images, without the padding
+            self.counts = torch.tensor(split.counts, device=split.images.device)
+            self.listed = torch.cat(
+                [self.per_class * c + torch.arange(count) for c, count in enumerate(split.counts)]
+            ).to(split.images.device)
 
     def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
         """Draw `tasks` episodes, each with its own classes, labels, images and order of support and query.
 
         labels: one of TRAIN_LABELS; with all but `shuffled`, classes and labels come from the partition for this way.
+        ValueError: a class has too few images.
         """
+        if self.counts is not None:
+            check_sizes(self.split, shot, query, "train_query")
         classes = self._choose_classes(tasks, way, labels)
-        images = draw_distinct(self.per_class, shot + query, (tasks, way), self.generator)
+        sizes = self.per_class if self.counts is None else self.counts[classes]
+        images = draw_distinct(sizes, shot + query, (tasks, way), self.generator)
         flat = classes.unsqueeze(-1) * self.per_class + images
         labels = torch.arange(way, device=flat.device).view(1, way, 1).expand(tasks, way, shot + query)
         support, support_y = self._shuffle(flat[..., :shot], labels[..., :shot])
@@ -96,8 +109,9 @@ class EpisodeSampler:
 
     def sample_images(self, count: int) -> tuple[Tensor, Tensor]:
         """Draw a mini-batch of all classes with replacement: images `[count, *x]` in [0, 1], classes `[count]`."""
-        total = self.classes * self.per_class
+        total = self.classes * self.per_class if self.listed is None else len(self.listed)
         flat = torch.randint(total, (count,), generator=self.generator, device=self.split.images.device)
+        flat = flat if self.listed is None else self.listed[flat]
         return self.split.gather(flat), flat // self.per_class
 
     def _choose_classes(self, tasks: int, way: int, labels: str) -> Tensor:
@@ -149,17 +163,20 @@ class FrozenEpisodes:
         *axes: str | int,
         groups: list[str] | None = None,
         fixed_labels: bool = False,
+        counts: list[int] | None = None,
     ) -> "FrozenEpisodes":
         """Draw episodes as a pure function of the arguments; episode t does not depend on how many follow it.
 
         axes: further names that the draws depend on. groups: group of each class; all classes of an episode are then of
         one group, drawn evenly from the groups that are large enough. fixed_labels: each episode is a tuple of
-        `partition` with the labels of the partition. ValueError: the part or every group is too small.
+        `partition` with the labels of the partition. counts: images of each class, where some have less than `per_class`.
+        ValueError: the part, a class or every group is too small.
         """
-        if way > classes or shot + query > per_class:
+        smallest = min(counts or [per_class])
+        if way > classes or shot + query > smallest:
             raise ValueError(
                 f"{way}-way {shot}-shot episodes with {query} queries per class need {way} classes of {shot + query} "
-                f"images; this part has {classes} of {per_class}: lower way, shot or query"
+                f"images; this part has {classes} of {smallest}: lower way, shot or query"
             )
         if fixed_labels:
             pools, choice = list(partition(classes, way)), ("fixed labels",)
@@ -168,16 +185,18 @@ class FrozenEpisodes:
         else:
             pools, choice = [np.arange(classes)], ()
         generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *choice)
+        sizes = counts or [per_class] * classes
         rows = [
-            cls._draw_one(generator, pools, fixed_labels, per_class, way, shot, query) for _ in range(tasks)
+            cls._draw_one(generator, pools, fixed_labels, per_class, sizes, way, shot, query)
+            for _ in range(tasks)
         ]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)), way, shot)
 
     @staticmethod
-    def _draw_one(generator, pools, in_order, per_class, way, shot, query):
+    def _draw_one(generator, pools, in_order, per_class, sizes, way, shot, query):
         pool = pools[generator.integers(len(pools))] if len(pools) > 1 else pools[0]
         chosen = pool if in_order else generator.permutation(pool)[:way]
-        images = np.stack([generator.permutation(per_class)[: shot + query] for _ in chosen])
+        images = np.stack([generator.permutation(sizes[c])[: shot + query] for c in chosen])
         flat = chosen[:, None] * per_class + images
         support, query_order = generator.permutation(way * shot), generator.permutation(way * query)
         label = np.arange(way)
@@ -225,6 +244,19 @@ class FrozenEpisodes:
             for array in (self.support, self.support_y, self.query, self.query_y)
         )
         return Episodes(split.gather(support), support_y, split.gather(query), query_y, self.way)
+
+
+def check_sizes(split: ImageSplit, shot: int, query: int, key: str) -> None:
+    """ValueError names the classes with fewer than shot + query images, and the remedy. key: the setting behind `query`."""
+    sizes = split.counts or [split.images.shape[1]] * len(split.images)
+    small = {name: n for name, n in zip(split.class_names, sizes, strict=True) if n < shot + query}
+    if small:
+        shown = ", ".join(f"{name} ({n})" for name, n in list(small.items())[:5])
+        raise ValueError(
+            f"{split.data.meta.get('name', 'data set')}, {split.part}: {len(small)} classes have fewer images than "
+            f"{shot} support + {query} query: {shown}{', ...' if len(small) > 5 else ''}; "
+            f"lower the shot or {key}, or add images to these classes or leave them out"
+        )
 
 
 def _pools(groups: list[str], way: int) -> list[np.ndarray]:

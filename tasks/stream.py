@@ -38,14 +38,15 @@ class StreamSampler:
     def __init__(self, split: ImageSplit, generator: torch.Generator, balanced: bool, augment: bool):
         self.split, self.generator, self.balanced, self.augment = split, generator, balanced, augment
         self.classes, self.per_class = split.images.shape[:2]
+        self.drawn = split.smallest  # images that a stream may show of a class
 
     def sample(self, streams: int, way: int = 5, length: int = 50) -> Streams:
         """Draw classes, labels and images for each stream; images repeat when a class has no more."""
         classes = draw_distinct(self.classes, way, (streams,), self.generator)
-        images = self._permutations(streams, way, self.per_class)
+        images = self._permutations(streams, way, self.drawn)
         y = self._labels(streams, way, length)
-        seen = presentations(y, way) % self.per_class
-        image = images.gather(1, y.unsqueeze(-1).expand(-1, -1, self.per_class)).gather(2, seen.unsqueeze(-1))
+        seen = presentations(y, way) % self.drawn
+        image = images.gather(1, y.unsqueeze(-1).expand(-1, -1, self.drawn)).gather(2, seen.unsqueeze(-1))
         pixels = self.split.gather(classes.gather(1, y) * self.per_class + image.squeeze(-1)).flatten(0, 1)
         x = small_images(pixels, *self._movements(len(pixels)))
         return Streams(x.flatten(1).unflatten(0, (streams, length)), y, way)

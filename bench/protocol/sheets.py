@@ -92,7 +92,7 @@ def _examples(split: ImageSplit, seed: int) -> Tensor:
     generator = numpy_generator("sheet", seed)
     classes = generator.permutation(len(split.base_classes))[:EXAMPLES]
     per_class = split.images.shape[1]
-    return torch.from_numpy(classes * per_class + generator.integers(per_class, size=len(classes)))
+    return torch.from_numpy(classes * per_class + generator.integers(split.smallest, size=len(classes)))
 
 
 def _show(axes: Axes, images: Tensor, kind: str) -> None:

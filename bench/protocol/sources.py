@@ -12,7 +12,7 @@ from algos.base import MetaLearner, TaskSpec
 from bench.protocol.evaluate import evaluate_images, evaluate_points
 from bench.protocol.scores import Scores
 from tasks import dataset
-from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes
+from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes, check_sizes
 from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.generated import FUNCTIONS
 from tasks.seeds import torch_generator
@@ -87,11 +87,12 @@ class ImageSource:
         self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **choice: Any
     ) -> FrozenEpisodes:
         """Return episodes of a part. choice: of their classes and labels, as in `FrozenEpisodes.draw`."""
-        images = self.part(part).images
-        query = min(query, images.shape[1] - shot)  # Omniglot has 20 images per class
+        split = self.part(part)
+        check_sizes(split, shot, 1, "the number of queries")
+        query = min(query, split.smallest - shot)  # Omniglot has 20 images per class
         axes = (self.name, self.split_name, part, study_seed)
-        sizes = images.shape[0], images.shape[1], tasks, way, shot, query
-        return FrozenEpisodes.draw(*sizes, *axes, **choice)
+        sizes = *split.images.shape[:2], tasks, way, shot, query
+        return FrozenEpisodes.draw(*sizes, *axes, counts=split.counts, **choice)
 
     def batch(self, part: str, episodes: FrozenEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(self.part(part), start, stop)

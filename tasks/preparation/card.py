@@ -19,12 +19,21 @@ LISTED_DUPLICATES = 20
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """Result of a data set's `build`: images, meta and originals as in `tasks.dataset.ImageData`; arrays: .npz file -> content."""
+    """Result of a data set's `build`: images, meta and originals as in `tasks.dataset.ImageData`.
+
+    arrays: .npz file -> content; texts: text file -> content.
+    """
 
     images: np.ndarray
     meta: dict
     originals: np.ndarray | None = None
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> list[int]:
+        """Images of each class."""
+        return self.meta.get("counts") or [self.images.shape[1]] * len(self.images)
 
 
 def prepared_digest(images: np.ndarray, class_names: list[str]) -> str:
@@ -32,10 +41,15 @@ def prepared_digest(images: np.ndarray, class_names: list[str]) -> str:
     return content_digest(zip(class_names, images, strict=True))
 
 
-def duplicates(images: np.ndarray) -> list[list[tuple[int, int]]]:
-    """Find identical images in `[classes, per_class, ...]`: groups of (class, image) indices."""
+def duplicates(images: np.ndarray, counts: list[int] | None = None) -> list[list[tuple[int, int]]]:
+    """Find identical images in `[classes, per_class, ...]`: groups of (class, image) indices.
+
+    counts: images of each class; the rows behind them are padding.
+    """
     groups: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
     for c, image in np.ndindex(*images.shape[:2]):
+        if counts and image >= counts[c]:
+            continue
         groups[hashlib.blake2b(np.ascontiguousarray(images[c, image]).data, digest_size=16).digest()].append(
             (c, image)
         )
@@ -45,7 +59,7 @@ def duplicates(images: np.ndarray) -> list[list[tuple[int, int]]]:
 def _audit(built: Built) -> dict:
     """Count identical images at the highest resolution available: in total and, per split, across its parts."""
     meta = built.meta
-    groups = duplicates(built.images if built.originals is None else built.originals)
+    groups = duplicates(built.images if built.originals is None else built.originals, meta.get("counts"))
     crossing = {}
     for split, parts in meta["splits"].items():
         part_of = {c: part for part, classes in parts.items() for c in classes}
@@ -70,6 +84,7 @@ def _count(groups: set[str]) -> int:
 def make_card(built: Built) -> dict:
     """Return the content of card.json: counts, digest, duplicate audit, origin."""
     meta, shape = built.meta, built.images.shape
+    low, high = min(built.counts), max(built.counts)
     parts = {
         split: {
             part: {"classes": len(classes), "groups": _count({meta["groups"][c] for c in classes})}
@@ -80,7 +95,8 @@ def make_card(built: Built) -> dict:
     return {
         "name": meta["name"],
         "classes": shape[0],
-        "images_per_class": shape[1],
+        "images_per_class": shape[1] if low == high else f"{low} to {high}",
+        "images": sum(built.counts),
         "image_shape": list(shape[2:]),
         "groups": _count(set(meta["groups"])),
         "splits": parts,
@@ -88,13 +104,22 @@ def make_card(built: Built) -> dict:
         "rotations": meta["rotations"],
         "mean": meta["mean"],
         "std": meta["std"],
-        "pixel_mean": round(float(built.images[:, :: max(1, shape[1] // 20)].mean()) / 255, 4),
+        "pixel_mean": _pixel_mean(built),
         "digest": meta["digest"],
         "duplicates": _audit(built),
         **{key: meta[key] for key in ("source", "licence", "citation")},
         "notes": meta.get("notes", []),
-        "extra_files": sorted(built.arrays),
+        "extra_files": sorted([*built.arrays, *built.texts]),
     }
+
+
+def _pixel_mean(built: Built) -> float:
+    """Mean pixel in [0, 1] of about 20 images of each class."""
+    step = max(1, built.images.shape[1] // 20)
+    if "counts" not in built.meta:
+        return round(float(built.images[:, ::step].mean()) / 255, 4)
+    means = [built.images[c, :n:step].mean() for c, n in enumerate(built.counts)]
+    return round(float(np.mean(means)) / 255, 4)
 
 
 def to_markdown(card: dict) -> str:
@@ -139,16 +164,18 @@ def to_markdown(card: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw_sheet(images: np.ndarray, path: Path) -> None:
-    """Save a picture of evenly spaced classes (rows) and their first images (columns)."""
+def draw_sheet(images: np.ndarray, path: Path, drawings: bool = False) -> None:
+    """Save a picture of evenly spaced classes (rows) and their first images (columns); drawings as dark ink on paper."""
     classes = np.linspace(0, len(images) - 1, min(SHEET_CLASSES, len(images))).astype(int)
-    rows = [np.concatenate([_framed(image) for image in images[c][:SHEET_IMAGES]], axis=1) for c in classes]
+    rows = [
+        np.concatenate([_framed(image, drawings) for image in images[c][:SHEET_IMAGES]], axis=1)
+        for c in classes
+    ]
     Image.fromarray(np.concatenate(rows, axis=0)).quantize(256).save(path, optimize=True)
 
 
-def _framed(image: np.ndarray) -> np.ndarray:
-    # Drawings appear as on paper, dark on white.
-    shown = image if image.ndim == 3 else 255 - image
+def _framed(image: np.ndarray, drawings: bool) -> np.ndarray:
+    shown = 255 - image if drawings else image
     if len(shown) > SHEET_SIDE:
         shown = np.asarray(Image.fromarray(shown).resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.BOX))
     return np.pad(shown, [(1, 1), (1, 1)] + [(0, 0)] * (shown.ndim - 2), constant_values=200)
@@ -159,4 +186,4 @@ def write_card(built: Built, folder: Path) -> None:
     card = make_card(built)
     (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     (folder / "card.md").write_text(to_markdown(card))
-    draw_sheet(built.images, folder / "sheet.png")
+    draw_sheet(built.images, folder / "sheet.png", built.meta["imagery"] == "glyphs")

@@ -9,7 +9,25 @@ from pathlib import Path, PurePosixPath
 from tasks.preparation.archives import Archive, DataError, open_tar, open_zip
 from tasks.preparation.places import homes, is_archive, is_litter, walk
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
+IMAGES = {
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".bmp",
+    ".gif",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".avif",
+    ".jp2",
+} | {
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+}
 OPEN_FILES = 32  # archives kept open between two reads
 
 

@@ -9,6 +9,21 @@ from tasks.preparation.archives import DataError, describe
 
 NAMES = {"filename", "file", "file name", "file_name", "image", "image_name", "img", "path", "name", "id"}
 LABELS = {"label", "labels", "class", "class_name", "classname", "category", "wnid", "target", "synset"}
+COLUMNS = {
+    "name": NAMES,
+    "label": LABELS,
+    "group": {
+        "group",
+        "groups",
+        "alphabet",
+        "script",
+        "species",
+        "super_category",
+        "supercategory",
+        "superclass",
+    },
+    "split": {"split", "part", "subset", "partition", "set"},
+}
 SUFFIXES = {".csv", ".tsv", ".txt"}
 PARTS = {
     "train": {"train", "training", "base"},
@@ -25,10 +40,18 @@ def part_of(name: str) -> str | None:
 
 
 def read_pairs(data: bytes, place: str) -> list[tuple[str, str]]:
-    """(file name without folders, label) of each row.
+    """(file name without folders, label) of each row of a list, as `read_table` reads it. DataError: no such columns."""
+    table = read_table(data, place)
+    if not table or not {"name", "label"} <= set(table[0]):
+        raise DataError(f"{place}: {describe(data)}, not a csv with the columns filename,label")
+    return [(PurePosixPath(row["name"].replace("\\", "/")).name, row["label"]) for row in table]
+
+
+def read_table(data: bytes, place: str) -> list[dict[str, str]]:
+    """Rows of a list by column: `name` (of a file), `label`, `group`, `split`, as far as there are such columns.
 
     Understood: UTF-8 and UTF-16 with or without byte order mark, commas, semicolons or tabs, quotes, any line ends, upper
-    case and other usual names of the two columns, further columns, blank rows. DataError: anything else.
+    case and other usual names of the columns, further columns, blank rows. DataError: anything else.
     """
     try:
         lines = _text(data).splitlines()
@@ -38,15 +61,15 @@ def read_pairs(data: bytes, place: str) -> list[tuple[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{place}: {describe(data)}, not a csv ({error})") from error
     header = [cell.casefold() for cell in table[0]] if table else []
-    name, label = (
-        next((i for i, cell in enumerate(header) if cell in known), None) for known in (NAMES, LABELS)
-    )
-    if name is None or label is None:
-        raise DataError(f"{place}: {describe(data)}, not a csv with the columns filename,label")
-    short = [row for row in table if len(row) <= max(name, label)]
+    columns = {
+        column: next(i for i, cell in enumerate(header) if cell in known)
+        for column, known in COLUMNS.items()
+        if known & set(header)
+    }
+    short = [row for row in table if columns and len(row) <= max(columns.values())]
     if short:
         raise DataError(f"{place}: row {short[0]} lacks a column of {header}")
-    return [(PurePosixPath(row[name].replace("\\", "/")).name, row[label]) for row in table[1:]]
+    return [{column: row[i] for column, i in columns.items()} for row in table[1:]]
 
 
 def _text(data: bytes) -> str:

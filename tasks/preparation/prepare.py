@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.catalogue import TORCHMETA, folder_name, is_prepared, prepared_root
+from tasks.catalogue import FOLDER, TORCHMETA, folder_name, is_prepared, pictures_path, prepared_root
 from tasks.dataset import ImageData, load, write_prepared
 from tasks.preparation.card import Built, prepared_digest, write_card
 
@@ -41,6 +41,8 @@ def _prepare(name: str, folder: Path) -> None:
         made = write_prepared(folder.name, built.images, built.meta, built.originals, root=stage)
         for file, arrays in built.arrays.items():
             np.savez_compressed(made / file, **arrays)
+        for file, text in built.texts.items():
+            (made / file).write_text(text, encoding="utf-8")
         write_card(built, made)
         if folder.exists():
             folder.rename(stage / "old")
@@ -56,6 +58,8 @@ def _build(name: str, scratch: Path) -> Built:
         return importlib.import_module("tasks.preparation.torchmeta_adapter").build(
             name.removeprefix(TORCHMETA), scratch
         )
+    if name.startswith(FOLDER):
+        return importlib.import_module("tasks.preparation.folder").build(pictures_path(name), scratch)
     return importlib.import_module(f"tasks.preparation.{name}").build(scratch)
 
 
