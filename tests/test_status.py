@@ -10,7 +10,8 @@ from rich.console import Console
 
 from bench import __main__
 from bench.protocol import checkpoint
-from bench.study.study import load_study
+from bench.results.checkpoint_summary import read_progress
+from bench.study.study import Study, load_study
 from bench.verbs import status
 from tests.synthetic import make_study
 
@@ -62,7 +63,7 @@ def test_every_state_is_told_apart(study, tmp_path):
         "maml/seed1": "diverged",
     }
     live = found["protonet/seed0"]
-    assert (live.step, live.accuracy, live.seconds) == (120, 0.83, 33.3)
+    assert (live.step, live.score, live.seconds) == (120, 0.83, 33.3)
     assert "not finite" in found["maml/seed1"].note
     assert found["maml/seed0"].step == 600
 
@@ -96,3 +97,30 @@ def test_narrow_terminal_keeps_run_and_status(study):
     status.show(loaded, status.states(loaded), console)
     text = console.export_text()
     assert "glyphs/5way_1shot/maml/seed1" in text and "diverged" in text
+
+
+def test_the_best_error_of_a_regression_is_the_lowest(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path))
+    sinusoid = {"study": "waves", "datasets": {"sinusoid": {"shots": [5]}}, "algorithms": ["maml"]}
+    study = Study(sinusoid)
+    folder = study.runs()[0].folder
+    folder.mkdir(parents=True)
+    history = [{"step": step, "val_score": score} for step, score in ((50, 2.5), (100, 1.25), (150, 1.5))]
+    checkpoint.save(folder, {"step": 170, "seconds": 9.0, "history": history})
+    found = status.states(study)
+    assert found[0].score == 1.25
+    console = Console(width=120, record=True, file=io.StringIO())
+    status.show(study, found, console)
+    text = console.export_text()
+    assert "val mse" in text and "1.2500" in text
+
+
+def test_a_checkpoint_is_read_without_running_what_it_names(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "ran"),))
+
+    state = {"step": 3, "seconds": 1.5, "history": [], "learner": {"w": torch.ones(2)}, "other": Hostile()}
+    checkpoint.save(tmp_path, state)
+    assert read_progress(tmp_path / checkpoint.NAME) == (3, [], 1.5)
+    assert not (tmp_path / "ran").exists()

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 
 class Progress(NamedTuple):
-    """step: meta-updates done; best: best score on meta-validation, None before the first; seconds: of training."""
+    """step: meta-updates done; scores: of the meta-validations, by the main metric; seconds: of training."""
 
     step: int
-    best: float | None
+    scores: list[float]
     seconds: float
 
 
@@ -41,7 +41,7 @@ def read_progress(path: Path) -> Progress:
         with zipfile.ZipFile(path) as archive:
             content = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
             state = _Plain(io.BytesIO(archive.read(content))).load()
-        scores = [row["val_score"] for row in state["history"]]
-        return Progress(int(state["step"]), max(scores, default=None), float(state["seconds"]))
+        scores = [float(row["val_score"]) for row in state["history"]]
+        return Progress(int(state["step"]), scores, float(state["seconds"]))
     except Exception as error:  # damaged bytes make pickle and zipfile raise many kinds
         raise ValueError(f"{path} is no readable checkpoint ({type(error).__name__})") from error

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bench.paths import CHECKPOINT, CHECKPOINT_SECONDS
 from bench.results.checkpoint_summary import read_progress
+from bench.results.metrics import METRICS, Metric, main_metric
 from bench.results.run_folder import read_run
 from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTRAINED
 from bench.study.run import Pretraining, Run
@@ -36,13 +37,14 @@ class State:
     """State of a run.
 
     status: as in runs.csv, or `running` (its checkpoint is fresh), `stopped` (it can resume from its checkpoint) or
-    `unreadable` (a damaged file). accuracy: best on meta-validation, in [0, 1]. note: what went wrong, if anything.
+    `unreadable` (a damaged file). score: the best on meta-validation, by the main metric of the
+    kind of task. note: what went wrong, if anything.
     """
 
     run: Run
     status: str
     step: int | None = None
-    accuracy: float | None = None
+    score: float | None = None
     seconds: float | None = None
     note: str = ""
 
@@ -87,7 +89,13 @@ def _unfinished(run: Run) -> State:
         progress = read_progress(path)
     except ValueError as error:
         return State(run, "unreadable", note=f"{error}; the training starts from its first step")
-    return State(run, "running" if age(path) < LIVE_SECONDS else "stopped", *progress)
+    status = "running" if age(path) < LIVE_SECONDS else "stopped"
+    best = max(progress.scores, key=lambda score: _metric(run).sign * score, default=None)
+    return State(run, status, progress.step, best, progress.seconds)
+
+
+def _metric(run: Run) -> Metric:
+    return METRICS[main_metric(run.kind)]
 
 
 def age(path: Path) -> float:
@@ -100,16 +108,18 @@ def show(study: Study, found: list[State], console: Console) -> None:
     table = Table(title=study.title, title_justify="left", box=None, pad_edge=False)
     table.add_column("run", no_wrap=True, overflow="fold")
     table.add_column("status")
-    for column in ("step", "val acc %", "seconds"):
+    metrics = [METRICS[name] for name in dict.fromkeys(_metric(state.run).name for state in found)]
+    best = " / ".join(f"{metric.name} {metric.unit}".strip() for metric in metrics)
+    for column in ("step", f"val {best}", "seconds"):
         table.add_column(column, justify="right")
     table.add_column("note", overflow="fold")
     for state in found:
         table.add_row(
             state.run.name,
             f"[{STYLES[state.status]}]{state.status}[/]",
-            _number(state.step, "d"),
-            _number(None if state.accuracy is None else 100 * state.accuracy, ".2f"),
-            _number(state.seconds, ".0f"),
+            _number(state.step),
+            _number(state.score, _metric(state.run)),
+            _number(state.seconds),
             escape(state.note),
         )
     console.print(table)
@@ -124,5 +134,8 @@ def show(study: Study, found: list[State], console: Console) -> None:
         )
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _number(value: float | None, metric: Metric | None = None) -> str:
+    """A count, or a score with one digit more than in the report, so that small improvements show."""
+    if value is None:
+        return "-"
+    return f"{metric.scale * value:.{metric.decimals + 1}f}" if metric else f"{value:.0f}"
