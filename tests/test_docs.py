@@ -108,6 +108,7 @@ def test_the_metric_is_measured_in_every_episode_and_summed_up(extended):
 def test_the_experiment_is_measured_and_labelled(extended):
     found = cells(extended).query("test_tasks == 'first' and metric == 'accuracy'")
     assert found["n_episodes"].item() == 4 and 0 <= found["mean"].item() <= 1
+    assert "The first classes" in (extended.folder / "reports" / "tiny" / "report.html").read_text()
 
 
 def test_the_section_is_in_the_page_and_beside_it(extended):

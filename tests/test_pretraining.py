@@ -21,14 +21,16 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("classifier", ["linear", "cosine"])
-def test_the_stage_learns_to_tell_the_training_classes(classifier):
-    stage = planted.small_pretraining("supervised", steps=150, classifier=classifier, learning_rate=0.01)
-    losses = planted.trained(stage, 150)
+def test_the_pretraining_learns_to_tell_the_training_classes(classifier):
+    pretraining = planted.small_pretraining(
+        "supervised", steps=150, classifier=classifier, learning_rate=0.01
+    )
+    losses = planted.trained(pretraining, 150)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
-    assert planted.accuracy(stage, planted.episodes(tasks=50)) > 0.9
+    assert planted.accuracy(pretraining, planted.episodes(tasks=50)) > 0.9
 
 
-def test_every_hyper_parameter_of_the_stage_has_an_effect():
+def test_every_hyper_parameter_of_the_pretraining_has_an_effect():
     changes = {"batch_size": 7, "learning_rate": 0.1, "hidden": 5, "backbone": "conv4_stride", "steps": 4,
                "classifier": "cosine", "augment": True, "schedule": "constant"}  # fmt: skip
 
@@ -44,7 +46,7 @@ def test_every_hyper_parameter_of_the_stage_has_an_effect():
 
 
 BOTH = ["finetune", "cosine_finetune"]
-STAGE = "planted/supervised/seed0"
+PRETRAINING = "planted/supervised/seed0"
 SMALL = {"supervised": {"hidden": 8, "batch_size": 32}}
 
 
@@ -66,10 +68,10 @@ def run_name(algorithm: str) -> str:
 def test_both_start_from_the_same_features_and_state_their_cost(home):
     values = {"supervised": {"hidden": 8, "batch_size": 32, "steps": 120, "learning_rate": 0.01}}
     study = planted.write_study(home, algorithms=BOTH, overrides=values)
-    assert bench("train", study, STAGE) == 0
+    assert bench("train", study, PRETRAINING) == 0
     root = home / "results" / "tiny"
-    trunk = load_file(root / STAGE / "model.safetensors")
-    stage = read_run(root / STAGE)
+    trunk = load_file(root / PRETRAINING / "model.safetensors")
+    pretraining = read_run(root / PRETRAINING)
     for algorithm in BOTH:
         name = run_name(algorithm)
         assert bench("train", study, name) == bench("test", study, name) == 0
@@ -77,43 +79,43 @@ def test_both_start_from_the_same_features_and_state_their_cost(home):
         weights = load_file(root / name / "model.safetensors")
         assert all(torch.equal(weights[key], trunk[key]) for key in weights)
         assert set(trunk) - set(weights) == {"head.weight", "head.bias"}
-        assert run.status == "ok" and run.history().equals(stage.history())
-        assert run.run["training"]["cpu_seconds"] == stage.run["training"]["cpu_seconds"] > 0
+        assert run.status == "ok" and run.history().equals(pretraining.history())
+        assert run.run["training"]["cpu_seconds"] == pretraining.run["training"]["cpu_seconds"] > 0
         assert run.run["hyper_parameters"]["supervised.hidden"] == 8
         assert run.episodes().query("shift == 'none' and mode == 'inductive'")["accuracy"].mean() > 0.8
 
 
-def test_a_missing_stage_is_named_with_the_command(home, capsys):
+def test_a_missing_pretraining_is_named_with_the_command(home, capsys):
     study = planted.write_study(home, algorithms=BOTH, overrides=SMALL)
     assert bench("train", study, run_name("finetune")) == 2
-    assert f"python -m bench train {study} {STAGE}`" in capsys.readouterr().err
+    assert f"python -m bench train {study} {PRETRAINING}`" in capsys.readouterr().err
 
 
-def test_a_diverged_stage_makes_diverged_runs(home):
+def test_a_diverged_pretraining_makes_diverged_runs(home):
     wild = {"supervised": {"hidden": 8, "learning_rate": 1e30}}
     study = planted.write_study(home, algorithms=["finetune"], overrides=wild)
-    assert bench("train", study, STAGE) == 0
+    assert bench("train", study, PRETRAINING) == 0
     assert bench("train", study, run_name("finetune")) == bench("test", study, run_name("finetune")) == 0
     run = read_run(home / "results" / "tiny" / run_name("finetune"))
     assert run.status == "diverged" and run.episodes().empty
 
 
-def test_a_stopped_stage_goes_on_to_the_same_bytes(home):
+def test_a_stopped_pretraining_resumes_to_the_same_bytes(home):
     """SIGTERM in the middle, then the same command again; augmentation draws from the global generator."""
     values = {"supervised": SMALL["supervised"] | {"augment": True}}
     train = {"steps": 300, "validate_every": 50, "validation_episodes": 8, "device": "cpu"}
     models = []
     for name in ("undisturbed", "disturbed"):
         study = planted.write_study(home, study=name, algorithms=BOTH, overrides=values, train=train)
-        folder = home / "results" / name / STAGE
+        folder = home / "results" / name / PRETRAINING
         if name == "disturbed":
-            command = [sys.executable, "-m", "bench", "train", str(study), STAGE]
+            command = [sys.executable, "-m", "bench", "train", str(study), PRETRAINING]
             process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
             process.stderr.readline()  # the first validation
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=60)
             assert process.returncode == 130 and (folder / checkpoint.NAME).exists()
-        assert bench("train", study, STAGE) == 0
+        assert bench("train", study, PRETRAINING) == 0
         models.append((folder / "model.safetensors").read_bytes())
     assert models[0] == models[1]
 
@@ -123,21 +125,23 @@ def workspace(tmp_path_factory) -> Workspace:
     return Workspace(tmp_path_factory.mktemp("workspace"))
 
 
-def test_the_dag_has_one_stage_per_data_set_and_seed(workspace):
+def test_the_dag_has_one_pretraining_per_data_set_and_seed(workspace):
     study = workspace.study(
         algorithms=[*BOTH, "pixel_nn"],
         seeds=[0, 1],
         datasets={"glyphs": {"ways": [5, 10], "shots": [1, 5]}, "omniglot": {"ways": [5], "shots": [1]}},
     )
     printed = workspace.snakemake("--dry-run", "--printshellcmds", "--configfile", study)
-    stages = [f"{dataset}/supervised/seed{seed}" for dataset in ("glyphs", "omniglot") for seed in (0, 1)]
+    pretrainings = [
+        f"{dataset}/supervised/seed{seed}" for dataset in ("glyphs", "omniglot") for seed in (0, 1)
+    ]
     jobs = [line.split(" > ")[0].split()[-1] for line in printed.splitlines() if "-m bench train" in line]
-    assert sorted(job for job in jobs if "supervised" in job) == stages
-    assert len(jobs) == len(set(jobs)) == len(stages) + 5 * 3 * 2
+    assert sorted(job for job in jobs if "supervised" in job) == pretrainings
+    assert len(jobs) == len(set(jobs)) == len(pretrainings) + 5 * 3 * 2
     assert not any("bench test" in line and "supervised" in line for line in printed.splitlines())
 
 
-def test_snakemake_trains_the_stage_first_and_repeats_what_depends_on_it(workspace):
+def test_snakemake_trains_the_pretraining_first_and_repeats_what_depends_on_it(workspace):
     study = workspace.study(algorithms=BOTH, overrides={"supervised": {"hidden": 4, "batch_size": 8}})
     cell = "glyphs/5way_1shot"
     targets = [f"results/tiny/{cell}/{algorithm}/seed0/episodes.parquet" for algorithm in BOTH]
