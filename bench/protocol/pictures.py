@@ -5,6 +5,7 @@ Writes results/{study}/pictures: each picture as PNG, SVG and PDF, and pictures.
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from bench.results.files import atomic_write, write_text
 from bench.results.setting import Setting, dataset_label
 from bench.study.settings import DataSet
 from bench.study.study import Study, load_study
-from tasks.catalogue import REGRESSION, prepared_root
+from tasks.catalogue import REGRESSION, is_prepared, path_name
 from tasks.shift_table import SHIFTS
 
 GENERATED = "Tasks are generated functions: there are no images; under Regression are curves that tested runs have fitted."
@@ -39,8 +40,9 @@ def draw_pictures(study: Study) -> Path:
     for name, entry in study.settings.datasets.items():
         if name in REGRESSION:
             listed.append({"title": dataset_label(name), "note": GENERATED})
-        elif not (prepared_root() / name / "meta.json").exists():
-            listed.append({"title": dataset_label(name), "note": NOT_PREPARED.format(name=name)})
+        elif not is_prepared(name):
+            note = NOT_PREPARED.format(name=shlex.quote(name))
+            listed.append({"title": dataset_label(name), "note": note})
         else:
             listed += [_saved(folder, *picture) for picture in _pictures(study, name, entry)]
     text = json.dumps(listed, indent=1, ensure_ascii=False)
@@ -63,7 +65,7 @@ def _pictures(study: Study, name: str, entry: DataSet) -> list[tuple[str, str, s
     if shown:
         title = f"{dataset_label(name)} under every shift"
         alt = f"Rows: {', '.join(shown)}. Columns: the original, then severities 1 to 5, with the strength below."
-        found.append((f"sheet-{name}", title, alt, sheets.shift_sheet(split, shown, seed)))
+        found.append((f"sheet-{path_name(name)}", title, alt, sheets.shift_sheet(split, shown, seed)))
     return found
 
 

@@ -22,6 +22,7 @@ from bench.results.files import ResultError, write_csv, write_text
 from bench.results.parquet import write_parquet
 from bench.results.run_folder import RunResult, read_run
 from bench.results.setting import SETTING_COLUMNS, Setting
+from tasks.catalogue import path_name
 
 KEY_COLUMNS = [*SETTING_COLUMNS, "algorithm", "study", "seed"]
 """What identifies a run."""
@@ -107,7 +108,9 @@ def check_same_episodes(table: pd.DataFrame, rows: pd.DataFrame, folder: Path) -
 
 def episodes_path(root: Path, run: dict | pd.Series) -> Path:
     """Return the path of a run's per-episode values: condition, episode and the main metric."""
-    name = "{dataset}_{way}way_{shot}shot_{algorithm}_seed{seed}".format(**run)
+    name = "{dataset}_{way}way_{shot}shot_{algorithm}_seed{seed}".format(
+        **{**run, "dataset": path_name(run["dataset"])}
+    )
     return root / "episodes" / run["study"] / f"{name.replace(':', '-')}.parquet"
 
 

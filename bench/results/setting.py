@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from tasks.catalogue import FOLDER, path_name, pictures_path
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -21,7 +23,7 @@ class Setting(NamedTuple):
     @property
     def slug(self) -> str:
         """Name for files and anchors: `glyphs-5way-1shot`."""
-        return f"{self.dataset}-{self.way}way-{self.shot}shot".replace(":", "-")
+        return f"{path_name(self.dataset)}-{self.way}way-{self.shot}shot".replace(":", "-")
 
     @property
     def label(self) -> str:
@@ -43,7 +45,9 @@ def at(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
 
 
 def dataset_label(name: str) -> str:
-    """Return the data set's name for readers: `omniglot` -> `Omniglot`."""
+    """Return the data set's name for readers: `omniglot` -> `Omniglot`, `folder:/data/birds.zip` -> `Birds`."""
+    if name.startswith(FOLDER):
+        name = pictures_path(name).name.split(".")[0] or name
     return _DATASETS.get(name, name[:1].upper() + name[1:])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import algos
 from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts
-from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name
+from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name, path_name
 from tasks.shift_table import SHIFTS, Shift
 
 
@@ -25,7 +25,7 @@ def check_variants(settings: Settings, cards: Mapping[str, Card]) -> None:
 
 def check_overrides(settings: Settings, cards: Mapping[str, Card]) -> None:
     """A key of `overrides` names one algorithm or pretraining of the study and some of its tasks; its values fit."""
-    tasks = set(settings.datasets)
+    tasks = set(map(path_name, settings.datasets))
     for entry in settings.datasets.values():
         tasks |= {f"{way}way" for way in entry.ways} | {f"{shot}shot" for shot in entry.shots}
     for key, values in settings.overrides.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import algos
 from bench.paths import results_root
-from tasks.catalogue import REGRESSION
+from tasks.catalogue import REGRESSION, path_name
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Run:
     @property
     def name(self) -> str:
         """e.g. `glyphs/5way_1shot/protonet/seed0`: the run's folder below that of its study."""
-        return f"{self.dataset}/{self.way}way_{self.shot}shot/{algos.name_of(self.algorithm)}/seed{self.seed}"
+        return f"{path_name(self.dataset)}/{self.way}way_{self.shot}shot/{algos.name_of(self.algorithm)}/seed{self.seed}"
 
     @property
     def folder(self) -> Path:
@@ -37,7 +37,7 @@ class Run:
     @property
     def words(self) -> set[str]:
         """Words of a key of the study's `overrides`; a key made only of these words concerns the run."""
-        return {algos.name_of(self.algorithm), self.dataset, f"{self.way}way", f"{self.shot}shot"}
+        return {algos.name_of(self.algorithm), path_name(self.dataset), f"{self.way}way", f"{self.shot}shot"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Pretraining(Run):
 
     @property
     def name(self) -> str:
-        return f"{self.dataset}/{self.algorithm}/seed{self.seed}"
+        return f"{path_name(self.dataset)}/{self.algorithm}/seed{self.seed}"
 
     @property
     def words(self) -> set[str]:
-        return {self.algorithm, self.dataset}
+        return {self.algorithm, path_name(self.dataset)}

@@ -2,11 +2,11 @@
 
 import argparse
 
-from tasks.catalogue import NAMES, TORCHMETA, folder_name, is_prepared, prepared_root
+from tasks.catalogue import FOLDER, NAMES, TORCHMETA, folder_name, is_prepared, prepared_root
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    known = f"{', '.join(NAMES)}, {TORCHMETA}<name> such as {TORCHMETA}cifar_fs"
+    known = f"{', '.join(NAMES)}, {TORCHMETA}<name> such as {TORCHMETA}cifar_fs, {FOLDER}<path> such as {FOLDER}/data/birds"
     parser.add_argument("names", nargs="+", metavar="NAME", help=f"data sets: {known}")
     parser.add_argument("--force", action="store_true", help="prepare again even if already prepared")
 

@@ -17,6 +17,7 @@ from tasks.preparation.decode import fit_square
 from tasks.preparation.download import console
 from tasks.preparation.folder_layout import Picture, find_pictures, shown
 from tasks.preparation.folder_split import split_classes, to_csv
+from tasks.preparation.folder_state import state_of
 
 DECODERS = 2  # threads
 SMALL, LARGE = 28, 84  # sides that pictures are given, in pixels, where they have no usable common size
@@ -73,6 +74,7 @@ def build(
         "std": std,
         **({"original_size": look.original} if originals is not None else {}),
         "digest": content_digest((n, images[i, : counts[i]]) for i, n in enumerate(names)),
+        "files": state_of(path),
         "source": str(path),
         "licence": "not stated",
         "citation": "not stated",

@@ -23,7 +23,7 @@ from bench.protocol.fingerprint import closure, code_files
 from bench.study.gpu import gpus
 from bench.study.study import Study
 from bench.paths import reports_root, results_root
-from tasks.catalogue import folder_name, prepared_root
+from tasks.catalogue import FOLDER, folder_name, prepared_root
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 RUNS = {run.name: run for run in STUDY.runs()}
@@ -95,6 +95,16 @@ def pretraining(wildcards):
     """Results of the pretraining that a run starts from: the same rule makes them."""
     shared = STUDY.pretraining(TRAININGS[wildcards.run])
     return expand(rules.train.output, run=shared.name) if shared else []
+
+
+def own_pictures(wildcards):
+    """State of your own pictures: a change repeats their preparation. Nothing for other data sets."""
+    name = PREPARED[wildcards.dataset]
+    if not name.startswith(FOLDER):
+        return ""
+    from tasks.preparation.folder_state import pictures_state
+
+    return pictures_state(name)
 
 
 def generator(wildcards):

@@ -15,5 +15,6 @@ rule prepare:
         "../../environment.yml"
     params:
         name=lambda wildcards: PREPARED[wildcards.dataset],
+        files=own_pictures,
     shell:
-        "python -m bench prepare {params.name} --force > {log} 2>&1"
+        "python -m bench prepare {params.name:q} --force > {log} 2>&1"

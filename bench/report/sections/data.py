@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from bench.report.summary import Summary
-from tasks.catalogue import prepared_root
+from tasks.catalogue import path_name, prepared_root
 
 ID, TITLE, ORDER = "data", "Data", 120
 
@@ -15,7 +15,7 @@ def facts(summary: Summary) -> dict[str, list[dict]]:
 
 
 def _card(name: str, prepared: Path) -> dict:
-    path = prepared / name / "card.json"
+    path = prepared / path_name(name).replace(":", "_") / "card.json"
     card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     sheet = path.with_name("sheet.png")
     return {"name": name, "card": card, "sheet": sheet.read_bytes() if card and sheet.exists() else None}

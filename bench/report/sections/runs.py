@@ -8,6 +8,7 @@ from bench.report.table import runs_anchor
 from bench.results.run_folder import RunResult, read_run
 from bench.results.schema import SCORED
 from bench.results.setting import at, settings
+from tasks.catalogue import path_name
 
 ID, TITLE, ORDER = "runs", "Runs", 130
 MACHINE = {
@@ -24,7 +25,7 @@ def facts(summary: Summary) -> dict[str, list[dict]]:
     """Return the runs, one group per setting and algorithm, with what is common to its seeds said once."""
     groups = []
     for setting in settings(summary.runs):
-        folder = summary.folder / setting.dataset / f"{setting.way}way_{setting.shot}shot"
+        folder = summary.folder / path_name(setting.dataset) / f"{setting.way}way_{setting.shot}shot"
         for algorithm, rows in at(summary.runs, setting).groupby("algorithm", sort=False):
             found = [read_run(folder / algorithm / f"seed{seed}") for seed in rows["seed"]]
             group = {"id": runs_anchor(setting, algorithm), "setting": setting.label}
