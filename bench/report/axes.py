@@ -100,6 +100,11 @@ def label_margin(labels: Iterable[str]) -> float:
     return 0.16 + 0.066 * max(map(len, labels))
 
 
+def measure_margin(rows: pd.DataFrame) -> float:
+    """Return the inches that the measure takes beside a vertical axis: errors have more digits."""
+    return 0.8 if is_error(rows) else 0.6
+
+
 def measure_axis(ax: Axes, rows: pd.DataFrame, axis: str) -> None:
     """Label an axis ("x" or "y") with the measure of the rows and draw chance; errors stand on a logarithmic axis.
 

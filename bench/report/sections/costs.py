@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.report.axes import gid, is_error, log_axis, measure_axis, scale_of
+from bench.report.axes import gid, is_error, log_axis, measure_axis, measure_margin, scale_of
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import duration, listed, number
 from bench.report.style import INK, Style, only_in
@@ -143,7 +143,16 @@ def figures(summary: Summary) -> list[Figure]:
             known = points.dropna(subset=[cost])
             if len(known) > 1:
                 draw = partial(_draw, points=known, cost=cost, label=label, styles=summary.styles)
-                panels.append(Panel(f"against {label}", _alt(setting, known, cost, label), draw, 3.6, 3.0))
+                panels.append(
+                    Panel(
+                        f"against {label}",
+                        _alt(setting, known, cost, label),
+                        draw,
+                        3.6,
+                        3.0,
+                        measure_margin(known),
+                    )
+                )
         if panels:
             used, name = only_in(points, summary.styles), f"pareto-{setting.slug}"
             found.append(Figure(name, setting.label, panels, used, caption=CAPTION, fold=True, wide=True))

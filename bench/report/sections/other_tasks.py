@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from bench.report.axes import DOTTED, chance_line, curves, is_error, log_axis
+from bench.report.axes import DOTTED, chance_line, curves, is_error, log_axis, measure_margin
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import number, plus_minus, reach
 from bench.report.style import INK, Style, by_family, coloured_groups, only_in, panel_columns
@@ -80,7 +80,7 @@ def _panels(
         if len(mine):
             draw = partial(_draw, rows=rows, column=column, styles=styles, printed=printed)
             title = CURVES[column].capitalize() + ending
-            panels.append(Panel(title, _alt(setting, mine, column), draw, 3.6, 2.8))
+            panels.append(Panel(title, _alt(setting, mine, column), draw, 3.6, 2.8, measure_margin(rows)))
     return panels
 
 

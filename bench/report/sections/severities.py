@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.axes import curves, limits, measure_axis
+from bench.report.axes import curves, limits, measure_axis, measure_margin
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import number
 from bench.report.style import Style, coloured_groups, only_in, panel_columns
@@ -60,12 +60,12 @@ def _panels(
     setting: Setting, scope: str, shift: str, rows: pd.DataFrame, groups: list, limits: tuple[float, float]
 ) -> list[Panel]:
     """Return the panels of one shift, one per group of colours."""
-    title, panels = SHIFTS[shift].title if shift in SHIFTS else shift, []
+    title, panels = SHIFTS[shift].title if shift in SHIFTS else shift.capitalize(), []
     for ending, styles in groups:
         draw = partial(_draw, rows=rows, styles=styles, limits=limits)
         said = _said(rows[rows["algorithm"].isin(styles)])
         alt = f"{setting.label}, {title}, {SCOPES[scope]}, severity 0 to {rows['severity'].max()}: {said}."
-        panels.append(Panel(title + ending, alt, draw, 3.1, 2.5))
+        panels.append(Panel(title + ending, alt, draw, 3.1, 2.5, measure_margin(rows)))
     return panels
 
 
