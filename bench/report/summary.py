@@ -12,11 +12,21 @@ from bench.report.style import Style, styles_of
 from bench.results.bins import BINS
 from bench.results.condition import as_trained, clean, graded, reported
 from bench.results.metrics import main_metrics
-from bench.results.setting import Setting, settings
+from bench.results.setting import SETTING_COLUMNS, Setting, at, settings
 from bench.study.study import Study
 
 CALIBRATED = ("calibration", "calibration_scores")
-TABLES = ("cells", "comparisons", "degradation", "ranks", "runs", "claims", "modes", *CALIBRATED)
+TABLES = (
+    "cells",
+    "comparisons",
+    "degradation",
+    "severities",
+    "ranks",
+    "runs",
+    "claims",
+    "modes",
+    *CALIBRATED,
+)
 SCOPES = {"task": "whole task shifted", "query": "only queries shifted"}
 SETTINGS_IN_PAGE = 4
 """Up to so many settings, the page has the curves of all of them; those of one are up to half a megabyte."""
@@ -32,6 +42,7 @@ class Summary:
     cells: pd.DataFrame
     comparisons: pd.DataFrame
     degradation: pd.DataFrame
+    severities: pd.DataFrame
     ranks: pd.DataFrame
     runs: pd.DataFrame
     claims: pd.DataFrame
@@ -54,6 +65,31 @@ class Summary:
     def own(self) -> pd.DataFrame:
         """Cells of tasks as trained for, shifted or not."""
         return own_task(self.cells)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Rows of each learner by scope, shift and severity, 0 included, on the same episodes.
+
+        The shifted tasks of a regression have no clean counterpart; its severity 0 is the cell in distribution.
+        """
+        rows = self.severities
+        paired = rows[rows["scope"].isin(SCOPES)].assign(chance=1 / rows["way"])
+        errors = self.own[self.own["metric"].ne("accuracy")]
+        unshifted, found = errors[clean(errors)], [paired]
+        for (scope, shift), part in errors[graded(errors)].groupby(["scope", "shift"], sort=False):
+            start = unshifted.merge(part[[*SETTING_COLUMNS, "algorithm"]].drop_duplicates())
+            found += [start.assign(scope=scope, shift=shift), part]
+        found = [part for part in found if len(part)]  # an empty table has columns without a type
+        return pd.concat(found, ignore_index=True) if found else paired
+
+    def unshifted(self, setting: Setting) -> pd.DataFrame:
+        """Cells of a setting in distribution, on the episodes of its shifts where it has shifts."""
+        cells, rows = at(self.own[clean(self.own)], setting), at(self.severities, setting)
+        shared = rows[rows["scope"].eq("clean")].set_index("algorithm")[["mean", "low", "high", "n_episodes"]]
+        if shared.empty:
+            return cells
+        cells = cells[cells["algorithm"].isin(shared.index)]
+        return cells.assign(**{column: cells["algorithm"].map(shared[column]) for column in shared})
 
     @property
     def scope(self) -> str | None:
@@ -104,7 +140,7 @@ def read_summary(study: Study) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
     frames = {name: pd.read_csv(paths[name]) for name in TABLES}
-    for name in ("cells", "degradation", "runs", "ranks", "modes", *CALIBRATED):
+    for name in ("cells", "degradation", "severities", "runs", "ranks", "modes", *CALIBRATED):
         frames[name] = _in_order(frames[name], [*study.settings.datasets, "all"])
     for name in ("cells", *CALIBRATED):
         frames[name]["reported"] = reported(frames[name])

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from bench.results.metrics import clipped
+from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults, batches, common
@@ -17,6 +17,7 @@ SEVERITY_COLUMNS = [
     *[*SETTING_COLUMNS, "scope", "shift", "severity", "algorithm", "title", "family", "mode", "metric"],
     *["mean", "low", "high", "change", "change_low", "change_high", "n_seeds", "n_episodes"],
 ]
+METRIC = main_metric("classification")
 Key = tuple[str, str]
 """Scope and shift."""
 Curve = dict[int, np.ndarray]
@@ -44,14 +45,26 @@ def severity_curves(setting: Setting, results: LearnerResults) -> dict[Key, Curv
 
 
 def severity_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
-    """Return a row per learner, scope, shift and severity; change: value minus that at severity 0, paired by episode and seed."""
-    return [row for one in learners for row in _learner_rows(setting, one)]
+    """Return a row per learner, scope, shift and severity; change: value minus that at severity 0, paired by episode and seed.
+
+    Scope `clean`, shift `none`: the clean task on the episodes that every shifted condition has. Classification only: the
+    shifted tasks of a regression are drawn anew and have no clean counterpart.
+    """
+    return [row for one in learners if one.metric == METRIC for row in _learner_rows(setting, one)]
+
+
+def _clean_curve(setting: Setting, results: LearnerResults) -> dict[Key, Curve]:
+    """Return the clean values on the episodes that all shifted conditions share; nothing where there are none."""
+    own = {c: values for c, values in results.reported().items() if c.as_trained(setting)}
+    shifted = [values for c, values in own.items() if not c.clean]
+    clean = [values for c, values in own.items() if c.clean]
+    return {("clean", "none"): {0: common([*clean, *shifted])[0]}} if clean and shifted else {}
 
 
 def _learner_rows(setting: Setting, results: LearnerResults) -> list[dict]:
     tables = {
         (key, severity): np.stack([table, table - curve[0]])
-        for key, curve in severity_curves(setting, results).items()
+        for key, curve in (_clean_curve(setting, results) | severity_curves(setting, results)).items()
         for severity, table in curve.items()
     }
     rows = {}

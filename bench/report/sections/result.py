@@ -18,8 +18,8 @@ ID, TITLE, ORDER = "result", "Result", 10
 NOTHING = 'No run has a result yet; see <a href="#missing">missing and failed</a>.'
 CAPTION = (
     "Filled marks: accuracy on new tasks of the kind the learner was trained for, with its 95 % interval. Open marks: "
-    "mean over all shifts at their highest severity. A short line between the two marks a learner that keeps what it has "
-    "learned. The dotted line is chance. Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over "
+    "mean over all shifts at their highest severity; the line beside it reaches to the clean task on the same episodes, so "
+    "that its length is the loss. A short line is a learner that keeps what it has learned. The dotted line is chance. Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over "
     "both levels, trainings and tasks ({seeds} and {episodes} in distribution): Student's t for what differs between "
     "seeds, a bootstrap for what all seeds share on the same episodes."
 )
@@ -33,10 +33,11 @@ def figures(summary: Summary) -> list[Figure]:
     for setting in settings(summary.own):
         rows = at(summary.own, setting)
         worst = hardest(rows, summary.scope) if summary.scope else pd.Series(dtype=float)
+        start = summary.unshifted(setting).set_index("algorithm")["mean"]
         rows = rows[clean(rows)]
         rows = by_family(rows.sort_values("mean", ascending=is_error(rows)))[::-1]
         said = [_said(row, worst.get(row.algorithm)) for row in rows[::-1].itertuples()]
-        draw = partial(_draw, rows=rows, worst=worst, styles=summary.styles)
+        draw = partial(_draw, rows=rows, worst=worst, start=start, styles=summary.styles)
         size = (4.8, 0.75 + 0.25 * len(rows), label_margin(rows["title"]))
         panels.append(Panel(setting.label, f"{setting.label}: {'; '.join(said)}.", draw, *size))
     title = "In and out of distribution"
@@ -48,13 +49,13 @@ def _said(row, worst: float | None) -> str:
     return f"{row.title} {number(row.mean, row.metric)} ({reach(row.low, row.high, row.metric)}){shifted}"
 
 
-def _draw(ax: Axes, rows: pd.DataFrame, worst: pd.Series, styles: dict[str, Style]) -> None:
+def _draw(ax: Axes, rows: pd.DataFrame, worst: pd.Series, start: pd.Series, styles: dict[str, Style]) -> None:
     scale = scale_of(rows)
     for y, row in enumerate(rows.itertuples()):
         style, name = styles[row.algorithm], gid(row.algorithm)
         hard = worst.get(row.algorithm)
         if hard is not None:
-            ends = [scale * hard, scale * row.mean]
+            ends = [scale * hard, scale * start[row.algorithm]]
             ax.plot(ends, [y, y], color=style.colour, lw=1.2, alpha=0.45, gid=name)
             ax.plot(scale * hard, y, style.marker, mec=style.colour, mfc="none", mew=1.4, ms=6.5, gid=name)
         dot(ax, y, [scale * row.low, scale * row.high], scale * row.mean, style, row.algorithm)
@@ -75,7 +76,8 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
         text = _best(unshifted, at(summary.comparisons, setting))
         worst = hardest(rows, summary.scope) if summary.scope else []
         if len(worst) > 1:
-            text += _falls(unshifted, worst.sort_values(ascending=rising))
+            start = summary.unshifted(setting).set_index("algorithm")["mean"]
+            text += _falls(unshifted, worst.sort_values(ascending=rising), start)
         told.append((setting.label, text))
     return {"findings": told}
 
@@ -95,14 +97,14 @@ def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
-def _falls(rows: pd.DataFrame, worst: pd.Series) -> str:
-    """Say how far the trained learner that ends highest and the one that ends lowest fall."""
+def _falls(rows: pd.DataFrame, worst: pd.Series, start: pd.Series) -> str:
+    """Say how far the trained learner that ends highest and the one that ends lowest fall, on the same episodes."""
     metric = rows["metric"].iloc[0]
     trained = rows[rows["family"].ne("baseline")].set_index("algorithm")
     worst = worst[worst.index.isin(trained.index)]
     ends = dict.fromkeys([*worst.index[:1], *worst.index[-1:]])
     said = [
-        f"{rank} {trained.loc[a, 'title']}, {number(worst[a], metric)} (from {number(trained.loc[a, 'mean'], metric)})"
+        f"{rank} {trained.loc[a, 'title']}, {number(worst[a], metric)} (from {number(start[a], metric)})"
         for rank, a in zip(("best", "last"), ends, strict=False)
     ]
     return f" Mean over the shifts at their highest severity: {'; '.join(said)}." if said else ""

@@ -11,7 +11,6 @@ from bench.report.figure import Figure, Panel
 from bench.report.numbers import number
 from bench.report.style import Style, coloured_groups, only_in, panel_columns
 from bench.report.summary import SCOPES, Summary
-from bench.results.condition import clean, graded
 from bench.results.setting import Setting, at, settings
 from tasks.shift_table import SHIFTS
 
@@ -19,7 +18,7 @@ ID, TITLE, ORDER = "shifts", "Out of distribution", 40
 NOTHING = "This study tests no shifts at several severities."
 CAPTION = (
     "Mean over {seeds} with 95 % bands over seeds and episodes, {shift_episodes} per condition and seed, the same "
-    "episodes for every algorithm. Severity 0 is the clean task; the dotted line is chance. Choose names in the legend "
+    "episodes for every algorithm and every severity. Severity 0 is the clean task; the dotted line is chance. Choose names in the legend "
     "to bring curves forward. Where there are many learners, each family has panels of its own, with all others as thin "
     "lines."
 )
@@ -28,8 +27,8 @@ CAPTION = (
 def figures(summary: Summary) -> list[Figure]:
     """Return one figure per setting and scope, with a panel per shift."""
     found = []
-    for setting in settings(summary.own):
-        rows = at(summary.own, setting)
+    for setting in settings(summary.curves):
+        rows = at(summary.curves, setting)
         found += severity_figures(rows, setting, summary.styles, summary.in_page(setting))
     return found
 
@@ -37,18 +36,15 @@ def figures(summary: Summary) -> list[Figure]:
 def severity_figures(
     rows: pd.DataFrame, setting: Setting, styles: dict[str, Style], in_page: bool = True
 ) -> list[Figure]:
-    """Return the figures of one setting, one per scope."""
-    unshifted, shifted = rows[clean(rows)], rows[rows["scope"].isin(SCOPES) & graded(rows)]
-    used = only_in(shifted, styles)
+    """Return the figures of one setting, one per scope; rows: `Summary.curves` of the setting."""
+    used = only_in(rows, styles)
     groups = coloured_groups(used)
-    common = limits(rows[clean(rows) | graded(rows)])
+    common = limits(rows)
     found = []
-    for scope in [scope for scope in SCOPES if scope in set(shifted["scope"])]:
+    for scope in [scope for scope in SCOPES if scope in set(rows["scope"])]:
         panels = []
-        for shift, part in shifted[shifted["scope"].eq(scope)].groupby("shift", sort=False):
-            start = unshifted[unshifted["algorithm"].isin(part["algorithm"])]
-            lines = pd.concat([start, part]).sort_values("severity")
-            panels += _panels(setting, scope, shift, lines, groups, common)
+        for shift, part in rows[rows["scope"].eq(scope)].groupby("shift", sort=False):
+            panels += _panels(setting, scope, shift, part.sort_values("severity"), groups, common)
         title = f"{setting.label}, {SCOPES[scope]}"
         columns = panel_columns(groups, 3)
         name = f"shifts-{setting.slug}-{scope}"

@@ -13,7 +13,7 @@ from bench.report.figure import Figure, Panel
 from bench.report.numbers import number
 from bench.report.style import Style, coloured_groups, only_in, panel_columns
 from bench.report.summary import SCOPES, Summary
-from bench.results.condition import clean, exact
+from bench.results.condition import exact
 from bench.results.published import shift_readings
 from bench.results.setting import Setting, at, settings
 from tasks.shift_table import SHIFTS
@@ -33,13 +33,14 @@ def figures(summary: Summary) -> list[Figure]:
     """Return one figure per setting and scope, with a panel per shift."""
     found = []
     for setting in settings(summary.own[exact(summary.own)]):
-        rows = at(summary.own, setting)
-        found += _figures(rows, setting, summary.styles, summary.in_page(setting))
+        rows = at(summary.own[exact(summary.own)], setting)
+        found += _figures(rows, summary.unshifted(setting), setting, summary.styles, summary.in_page(setting))
     return found
 
 
-def _figures(rows: pd.DataFrame, setting: Setting, styles: dict[str, Style], in_page: bool) -> list[Figure]:
-    unshifted, rows = rows[clean(rows)], rows[exact(rows)]
+def _figures(
+    rows: pd.DataFrame, unshifted: pd.DataFrame, setting: Setting, styles: dict[str, Style], in_page: bool
+) -> list[Figure]:
     unshifted = unshifted[unshifted["algorithm"].isin(rows["algorithm"])]
     used = only_in(rows, styles)
     groups, found = coloured_groups(used), []
