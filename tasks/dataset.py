@@ -1,9 +1,7 @@
-"""The prepared form of an image data set: one memory-mapped uint8 array, and its parts on the device."""
+"""The prepared form of an image data set, read: one memory-mapped uint8 array, and its parts on the device."""
 
 import json
 import shlex
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,24 +117,3 @@ def load(name: str, root: Path | None = None) -> ImageData:
         images=np.load(folder / "images.npy", mmap_mode="r"),
         originals=np.load(originals, mmap_mode="r") if originals.exists() else None,
     )
-
-
-def write_prepared(
-    name: str, images: np.ndarray, meta: dict, originals: np.ndarray | None = None, root: Path | None = None
-) -> Path:
-    """Write a prepared data set; the folder appears whole or not at all. Returns the folder."""
-    root = root or prepared_root()
-    root.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
-    try:
-        np.save(temporary / "images.npy", images)
-        if originals is not None:
-            np.save(temporary / "originals.npy", originals)
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
-        temporary.chmod(0o755)
-        shutil.rmtree(root / name, ignore_errors=True)
-        temporary.rename(root / name)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return root / name

@@ -11,8 +11,9 @@ import algos
 from algos.base import MetaLearner, TaskSpec
 from bench.__main__ import main
 from bench.protocol.optimizer import learning_rate
-from tasks.dataset import ImageData, ImageSplit, write_prepared
+from tasks.dataset import ImageData, ImageSplit
 from tasks.episodes import Episodes, EpisodeSampler
+from tasks.preparation.write import write_prepared
 from tasks.seeds import numpy_generator, torch_generator
 
 WAY, SHOT, SIZE = 3, 2, 28

@@ -12,8 +12,8 @@ from bench.report.page import build_report
 from bench.statistics.claims import write_claims
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
-from tasks.dataset import write_prepared
 from tasks.preparation.card import Built, prepared_digest, write_card
+from tasks.preparation.write import write_prepared
 from tasks.seeds import numpy_generator
 from tests.synthetic import make_study
 

@@ -8,13 +8,16 @@ import torch
 import torch.nn.functional as F
 
 import algos
-from bench.protocol import embedder
+from bench.protocol import embedder, machine
 from bench.protocol.embedder import Embedder
 from bench.protocol.evaluate import evaluate_images
+from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import _classification_scores
-from bench.protocol.sources import open_source
-from tasks.dataset import ImageSplit, write_prepared
+from bench.protocol.sources import FunctionSource, ImageSource, open_source
+from bench.results.metrics import METRICS, main_metric
+from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
+from tasks.preparation.write import write_prepared
 from tests import planted
 
 
@@ -110,3 +113,20 @@ def test_a_torchmeta_data_set_is_opened_by_its_name_in_a_study(tmp_path, monkeyp
     source = open_source("torchmeta:planted", None, torch.device("cpu"))
     assert source.spec(3, 1).dataset == "torchmeta:planted"
     assert source.part("test").images.shape[0] == 40
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"), [(ImageSource, "classification"), (FunctionSource, "regression")]
+)
+def test_a_source_is_scored_by_the_main_metric_of_its_kind(source, kind):
+    """Trainings name it themselves, so that an edit of the table of metrics repeats none."""
+    metric = METRICS[main_metric(kind)]
+    assert (source.metric, source.sign) == (metric.name, metric.sign)
+
+
+def test_only_trainings_may_use_tf32():
+    device = machine.set_up("cpu", torch.get_num_threads(), tf32=True)
+    assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
+    machine.set_up("cpu", torch.get_num_threads())
+    assert not (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
+    assert provenance(device, now())["tf32"] is False, "a CPU has none"

@@ -12,8 +12,8 @@ from bench.study import jobs
 from bench.study.experiments import Experiments
 from bench.study.settings import Shifts
 from bench.study.study import Study
-from tasks.dataset import write_prepared
 from tasks.episodes import FrozenEpisodes
+from tasks.preparation.write import write_prepared
 from tests import planted
 
 

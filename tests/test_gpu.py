@@ -8,8 +8,10 @@ import torch
 
 from algos import load
 from algos.base import MetaLearner
+from bench.protocol import machine
 from bench.protocol.cuda_graph import WARM_UP, Captured
 from bench.protocol.optimizer import adam, load_state, set_rate
+from bench.protocol.provenance import now, provenance
 from benchmarks import synthetic
 from tasks.dataset import ImageData
 from tasks.episodes import Episodes, EpisodeSampler
@@ -104,7 +106,21 @@ def doubled_sampler() -> EpisodeSampler:
     return Doubled(split, torch_generator(GPU, "recorded"))
 
 
-def test_a_training_goes_on_on_another_device():
+@pytest.mark.parametrize("tf32", [False, True])
+def test_products_are_rounded_to_tf32_in_trainings_only(tf32):
+    """TF32 has 10 bits of fraction, float32 has 23."""
+    machine.set_up("cuda", 1, tf32=tf32)
+    assert provenance(GPU, now())["tf32"] is tf32
+    a, b = torch.randn(2, 256, 256, device=GPU)
+    x, w = torch.randn(8, 64, 28, 28, device=GPU), torch.randn(64, 64, 3, 3, device=GPU)
+    for work, inputs in ((torch.matmul, (a, b)), (torch.nn.functional.conv2d, (x, w))):
+        exact = work(*(tensor.double() for tensor in inputs))
+        error = ((work(*inputs) - exact).abs().mean() / exact.abs().mean()).item()
+        assert error < 2e-6 if not tf32 else 1e-5 < error < 1e-2
+    machine.set_up("cuda", 1)
+
+
+def test_a_training_resumes_on_another_device():
     learners = {
         device: planted.small(load("protonet")).double().to(device).train() for device in ("cpu", "cuda")
     }

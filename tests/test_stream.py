@@ -9,7 +9,7 @@ import torch
 from bench.__main__ import main
 from bench.protocol.stream_training import LENGTH, WAY, build
 from bench.report import stream_figure
-from tasks.dataset import write_prepared
+from tasks.preparation.write import write_prepared
 from tasks.seeds import torch_generator
 from tasks.stream import (
     SIZE,

@@ -26,6 +26,7 @@ def test_train_and_test_write_what_they_declare(home):
     assert bench("test", study, RUN.format("protonet")) == 0
     run = read_run(folder(home))
     assert run.status == "ok" and run.run["training"]["steps"] == 30
+    assert run.run["provenance"]["tf32"] is False and run.test["provenance"]["tf32"] is False
     assert run.run["hyper_parameters"]["train_way"] == planted.WAY
     assert list(run.history()["step"]) == [10, 20, 30]
     frame = run.episodes()
@@ -103,7 +104,7 @@ def test_what_a_run_costs_is_written(home):
 def test_memory_of_the_process_that_started_a_training_is_not_its_own():
     """Snakemake's, for one; and what is held and given back counts."""
     child = (
-        "import torch; from bench.protocol.machine import peak_memory_mb as peak; cpu = torch.device('cpu'); before = peak(cpu);"
+        "import torch; from bench.protocol.memory import peak_memory_mb as peak; cpu = torch.device('cpu'); before = peak(cpu);"
         "x = torch.ones(50_000_000); del x; print(before, peak(cpu))"
     )
     parent = (

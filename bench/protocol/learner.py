@@ -7,14 +7,14 @@ import torch
 
 import algos
 from algos.base import MetaLearner
-from bench.protocol.sources import Source
 from tasks.seeds import seed_from
 
 if TYPE_CHECKING:
+    from bench.protocol.source_type import Source
     from bench.study.jobs import TrainingJob
 
 
-def build_learner(job: "TrainingJob", source: Source) -> MetaLearner:
+def build_learner(job: "TrainingJob", source: "Source") -> MetaLearner:
     """Return the job's learner with its own initialisation stream, on the CPU.
 
     A variant starts from the weights of its algorithm, and a learner with a pretraining has that one's encoder.

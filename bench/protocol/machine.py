@@ -1,24 +1,26 @@
-"""Device, threads, precision and memory of a job."""
+"""Device, threads and precision of a job."""
 
 import ctypes
-import re
-import resource
 import sys
-from pathlib import Path
 
 import torch
 
 
-def set_up(device: str, threads: int, tf32: bool = False) -> torch.device:
-    """Choose the device (`auto`: a GPU if there is one) and prepare this process for it.
-
-    tf32: on a GPU, may float32 products be rounded to TF32 (10 bits of fraction)? For trainings; tests are float32.
-    """
+def choose(device: str) -> torch.device:
+    """Return the device that a study's `train.device` means; `auto` is a GPU where there is one."""
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError(
             "train.device is 'cuda', but torch sees no GPU: use 'auto' or 'cpu', or check the driver"
         )
-    chosen = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def set_up(device: str, threads: int, tf32: bool = False) -> torch.device:
+    """Choose the device and prepare this process for it.
+
+    tf32: on a GPU, may float32 products be rounded to TF32 (10 bits of fraction)? For trainings; tests are float32.
+    """
+    chosen = choose(device)
     torch.set_num_threads(threads)
     allow_tf32(tf32)
     if chosen.type == "cpu" and sys.platform == "linux":
@@ -41,19 +43,3 @@ def _keep_memory() -> None:
     libc.mallopt(mmap_max, 0)
     libc.mallopt(trim_threshold, 1 << 30)
     libc.mallopt(top_pad, 64 << 20)
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory of this process so far in MB: the GPU's where one is used, else the resident set."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    return _resident_peak() / 1e6
-
-
-def _resident_peak() -> int:
-    """Bytes. getrusage starts from the peak of whoever started this process (Linux), so it is asked second."""
-    status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
-    if found:
-        return 1024 * int(found[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -14,11 +14,11 @@ from bench.protocol import checkpoint
 from bench.protocol.cuda_graph import Captured
 from bench.protocol.loop import Loop
 from bench.protocol.optimizer import adam, learning_rate, set_rate
-from bench.protocol.sources import Source
 from bench.results.episode_interval import episode_interval
 
 if TYPE_CHECKING:
     from bench.protocol.progress import Progress
+    from bench.protocol.source_type import Source
     from bench.study.jobs import TrainingJob
 
 VALIDATION_QUERY = 5
@@ -31,7 +31,7 @@ class MetaTraining(Loop):
     KEPT = (*Loop.KEPT, "best", "best_weights")
 
     def __init__(
-        self, job: "TrainingJob", name: str, folder: Path, source: Source, learner: MetaLearner, code: str
+        self, job: "TrainingJob", name: str, folder: Path, source: "Source", learner: MetaLearner, code: str
     ):
         self.job, self.source, self.params = job, source, learner.params
         self.sampler = source.sampler("meta-training", job.way, job.shot, job.code, job.seed)

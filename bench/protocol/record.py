@@ -4,17 +4,18 @@ Nothing here can change a model, so no training is repeated when it is edited.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import safetensors.torch
 
 import algos
 from algos.base import MetaLearner
-from bench.protocol import machine
 from bench.protocol.flops import gflops
+from bench.protocol.machine import choose
+from bench.protocol.memory import peak_memory_mb
 from bench.protocol.meta_training import MetaTraining
-from bench.protocol.provenance import provenance
+from bench.protocol.provenance import now, provenance
 from bench.protocol.train import MODEL, Trained
 from bench.results.files import atomic_write
 from bench.results.frames import write_history
@@ -24,10 +25,22 @@ from bench.study.jobs import TrainingJob
 from bench.study.run import Run
 
 
+class Start(NamedTuple):
+    """Time at the start of a job, and peak memory in MB before any data are read."""
+
+    time: str
+    memory_mb: float
+
+
+def start_of(job: TrainingJob) -> Start:
+    """Return what only the start of a job can tell."""
+    return Start(now(), peak_memory_mb(choose(job.device)))
+
+
 def write(
-    run: Run, job: TrainingJob, title: str, trained: Trained, pretraining: RunResult | None, started: str
+    run: Run, job: TrainingJob, title: str, trained: Trained, pretraining: RunResult | None, start: Start
 ) -> None:
-    """Write the run's declared outputs. title: of the learner in the report; started: time of the job's start."""
+    """Write the run's declared outputs. title: of the learner in the report."""
     if pretraining:
         history = pretraining.history()
     else:
@@ -36,11 +49,11 @@ def write(
     weights = {name: tensor.contiguous() for name, tensor in trained.weights.items()}
     atomic_write(run.folder / MODEL, lambda part: safetensors.torch.save_file(weights, part))
     write_history(run.folder / "history.parquet", history)
-    write_run(run.folder / "run.json", record(run, job, title, trained, pretraining, started))
+    write_run(run.folder / "run.json", record(run, job, title, trained, pretraining, start))
 
 
 def record(
-    run: Run, job: TrainingJob, title: str, trained: Trained, pretraining: RunResult | None, started: str
+    run: Run, job: TrainingJob, title: str, trained: Trained, pretraining: RunResult | None, start: Start
 ) -> dict[str, Any]:
     """Return the content of run.json."""
     learner, source = trained.learner, trained.source
@@ -56,9 +69,9 @@ def record(
         **{key: getattr(learner, key) for key in ("family", "citation", "paper_mode")},
         "task_kind": run.kind,
         "hyper_parameters": resolved(learner) | _of_pretraining(pretraining),
-        "training": cost(run.algorithm, trained, pretraining),
+        "training": cost(run.algorithm, trained, pretraining, start.memory_mb),
         "data": {"digest": source.digest, "split": source.split_name},
-        "provenance": provenance(source.device, started) | {"precision": job.precision},
+        "provenance": provenance(source.device, start.time) | {"precision": job.precision},
     }
 
 
@@ -78,8 +91,13 @@ def _of_pretraining(pretraining: RunResult | None) -> dict[str, Any]:
     return {f"{pretraining.run['algorithm']}.{key}": value for key, value in values.items()}
 
 
-def cost(algorithm: str, trained: Trained, pretraining: RunResult | None) -> dict[str, Any]:
-    """Return what the training took; a learner that takes over a pretraining costs what the pretraining did."""
+def cost(
+    algorithm: str, trained: Trained, pretraining: RunResult | None, idle_memory: float
+) -> dict[str, Any]:
+    """Return what the training took; a learner that takes over a pretraining costs what the pretraining did.
+
+    idle_memory: peak in MB before any data were read.
+    """
     parameters = sum(p.numel() for p in trained.learner.parameters())
     if pretraining:
         return pretraining.run["training"] | {"parameters": parameters}
@@ -95,8 +113,8 @@ def cost(algorithm: str, trained: Trained, pretraining: RunResult | None) -> dic
         "seconds": seconds,
         "cpu_seconds": cpu,
         "tasks_per_second": tasks / seconds if seconds else 0.0,
-        "peak_memory_mb": machine.peak_memory_mb(trained.source.device),
-        "memory_at_start_mb": trained.idle_memory,
+        "peak_memory_mb": peak_memory_mb(trained.source.device),
+        "memory_at_start_mb": idle_memory,
         "gflops_per_task": gflops_per_task(training) if training else None,
         "parameters": parameters,
         "best_step": training.best["step"] if training else None,

@@ -4,7 +4,7 @@ A source gives the training sampler, the frozen episodes, and the scores of a le
 """
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,36 +17,8 @@ from tasks.functions import FunctionEpisodes, FunctionSampler
 from tasks.generated import FUNCTIONS
 from tasks.seeds import torch_generator
 
-
-class Source(Protocol):
-    """What a training and a test need to know of where tasks come from.
-
-    metric: main metric of the tasks, as in bench/results/metrics.py; sign: 1 where more of it is better, else -1.
-    digest: of the data. training_classes: of the meta-training part, rotated copies included; 0 for regression.
-    """
-
-    name: str
-    device: torch.device
-    split_name: str
-    digest: str
-    metric: str
-    sign: int
-    training_classes: int
-
-    def spec(self, way: int, shot: int) -> TaskSpec:
-        """Return what a learner may know about its tasks."""
-
-    def sampler(self, *axes: str | int) -> Any:
-        """Return a sampler of meta-training tasks, whose stream the axes name."""
-
-    def frozen(self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int) -> Any:
-        """Return episodes of a part (`train`, `val`, `test`), the same for every algorithm and seed of a study."""
-
-    def batch(self, part: str, episodes: Any, start: int, stop: int) -> Episodes:
-        """Return some of the frozen episodes as tensors."""
-
-    def score(self, learner: MetaLearner, part: str, episodes: Any, mode: str) -> Scores:
-        """Return the scores of a learner on frozen episodes of a part."""
+if TYPE_CHECKING:
+    from bench.protocol.source_type import Source
 
 
 class ImageSource:
@@ -135,6 +107,6 @@ class FunctionSource:
         return evaluate_points(learner, episodes, self.device)
 
 
-def open_source(name: str, split: str | None, device: torch.device) -> Source:
+def open_source(name: str, split: str | None, device: torch.device) -> "Source":
     """Return the tasks of a data set by its name in a study; FileNotFoundError says how to prepare it."""
     return (FunctionSource if name in FUNCTIONS else ImageSource)(name, split, device)

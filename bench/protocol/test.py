@@ -14,11 +14,12 @@ from bench.protocol import machine
 from bench.protocol.conditions import Result, chosen_modes, image_conditions, reported_mode
 from bench.protocol.flops import gflops
 from bench.protocol.learner import build_learner
+from bench.protocol.memory import peak_memory_mb
 from bench.protocol.other_tasks import INITIAL, other_tasks
 from bench.protocol.point_conditions import point_conditions, point_fits
 from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import Scores
-from bench.protocol.sources import Source, open_source
+from bench.protocol.sources import open_source
 from bench.results.bins import BINS
 from bench.results.condition import STANDARD, Condition
 from bench.results.frames import write_calibration, write_episodes
@@ -28,6 +29,7 @@ from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS
 from tasks.episodes import Episodes
 
 if TYPE_CHECKING:
+    from bench.protocol.source_type import Source
     from bench.study.jobs import TestingJob, TrainingJob
     from bench.study.run import Run
 
@@ -64,7 +66,7 @@ def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool 
             "episodes": digests,
             "conditions": len(rows),
             "fits": fits,
-            "peak_memory_mb": machine.peak_memory_mb(device),
+            "peak_memory_mb": peak_memory_mb(device),
             "provenance": provenance(device, started),
         },
     )
@@ -80,7 +82,7 @@ def _say_where_no_mode_fits(run: "Run", learner: MetaLearner, job: "TestingJob")
 
 
 def measured(
-    learner: MetaLearner, run: "Run", source: Source, frozen: Any, job: "TestingJob"
+    learner: MetaLearner, run: "Run", source: "Source", frozen: Any, job: "TestingJob"
 ) -> Iterator[Result]:
     """Yield the result of everything that a study asks for.
 
@@ -122,7 +124,7 @@ def _task(condition: Condition) -> str:
 
 
 def adaptation_costs(
-    learner: MetaLearner, source: Source, frozen: Any, job: "TestingJob"
+    learner: MetaLearner, source: "Source", frozen: Any, job: "TestingJob"
 ) -> dict[str, float]:
     """Return milliseconds and GFLOP to adapt to one task and answer its queries, in the reported mode."""
     transductive = reported_mode(learner, job) == "transductive" and learner.spec.kind == "classification"
@@ -134,7 +136,7 @@ def adaptation_costs(
         }
 
 
-def adaptation_ms(learner: MetaLearner, source: Source, frozen: Any, tasks: int = 20) -> float:
+def adaptation_ms(learner: MetaLearner, source: "Source", frozen: Any, tasks: int = 20) -> float:
     """Return the median of the milliseconds per task, one task at a time, after a warm-up."""
     times = []
     for t in range(min(tasks, len(frozen))):

@@ -16,10 +16,11 @@ from algos.nets.layers import train_in
 from bench.protocol import machine
 from bench.protocol.learner import build_learner
 from bench.protocol.meta_training import MetaTraining, weights_of
-from bench.protocol.sources import Source, open_source
+from bench.protocol.sources import open_source
 
 if TYPE_CHECKING:
     from bench.protocol.progress import Progress
+    from bench.protocol.source_type import Source
     from bench.study.jobs import TrainingJob
     from bench.study.run import Run
 
@@ -30,13 +31,12 @@ MODEL = "model.safetensors"
 class Trained:
     """A trained learner. training: None where nothing was trained, or where a pretraining's encoder was taken over.
 
-    weights: the model. idle_memory: peak in MB before any data were read.
+    weights: the model.
     """
 
     learner: MetaLearner
-    source: Source
+    source: "Source"
     weights: dict[str, Tensor]
-    idle_memory: float
     training: MetaTraining | None = None
 
 
@@ -53,7 +53,6 @@ def train(
     Raises Stopped after SIGTERM or Ctrl-C, with a checkpoint in the run's folder.
     """
     device = machine.set_up(job.device, job.threads, tf32=True)
-    idle_memory = machine.peak_memory_mb(device)
     source = open_source(job.dataset, job.split, device)
     learner = build_learner(job, source).to(device)
     train_in(learner, getattr(torch, job.precision))
@@ -61,11 +60,11 @@ def train(
     if pretrained:
         take_over(learner, pretrained / MODEL)
     if pretrained or not learner.trainable:
-        return Trained(learner, source, weights_of(learner), idle_memory)
+        return Trained(learner, source, weights_of(learner))
     training = MetaTraining(job, run.name, run.folder, source, learner, code)
     training.resume()
     training.train(progress)
-    return Trained(learner, source, training.best_weights, idle_memory, training)
+    return Trained(learner, source, training.best_weights, training)
 
 
 def take_over(learner: MetaLearner, model: Path) -> None:

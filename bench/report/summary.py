@@ -73,7 +73,7 @@ class Summary:
         The shifted tasks of a regression have no clean counterpart; its severity 0 is the cell in distribution.
         """
         rows = self.severities
-        paired = rows[rows["scope"].isin(SCOPES)].assign(chance=1 / rows["way"])
+        paired = rows[rows["scope"].isin(SCOPES)].assign(chance=lambda found: 1 / found["way"])
         errors = self.own[self.own["metric"].ne("accuracy")]
         unshifted, found = errors[clean(errors)], [paired]
         for (scope, shift), part in errors[graded(errors)].groupby(["scope", "shift"], sort=False):

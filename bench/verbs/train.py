@@ -11,7 +11,6 @@ from bench.protocol import checkpoint, record
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.loop import Stopped
 from bench.protocol.progress import Progress
-from bench.protocol.provenance import now
 from bench.protocol.train import train
 from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, read_run
@@ -39,12 +38,13 @@ def main(args: argparse.Namespace) -> int:
 
 def train_run(study: Study, run: Run) -> None:
     """Train a run (or resume its training); write model.safetensors, history.parquet and run.json to its folder."""
-    started, job = now(), study.training_job(run)
+    job = study.training_job(run)
+    start = record.start_of(job)
     pretraining = finished_pretraining(study, run)
     code = code_digest("train", job.code)
     progress = Progress(run.name, job.minutes, main_metric(run.kind))
     trained = train(run, job, code, pretraining.folder if pretraining else None, progress)
-    record.write(run, job, study.title_of(run.algorithm), trained, pretraining, started)
+    record.write(run, job, study.title_of(run.algorithm), trained, pretraining, start)
     checkpoint.remove(run.folder)
 
 
