@@ -24,7 +24,7 @@ def test_severity_0_is_the_mean_of_the_episodes_that_are_shifted_later(tmp_path,
         shift_episodes=30,
     )
     table = pd.read_csv(summarize(load_study(path)) / "severities.csv")
-    assert list(table) == SEVERITY_COLUMNS and set(table["shift"]) == {"smear"}
+    assert list(table) == SEVERITY_COLUMNS and set(table["shift"]) == {"none", "smear"}
     assert set(table["n_episodes"]) == {30}
     rows = table.query("algorithm == 'maml' and scope == 'query'").set_index("severity")
     values = {0: [], 1: [], 5: []}
@@ -39,6 +39,8 @@ def test_severity_0_is_the_mean_of_the_episodes_that_are_shifted_later(tmp_path,
     assert clean[:, :30].mean() != pytest.approx(clean.mean(), abs=1e-4), (
         "the first episodes are not the average"
     )
+    (shared,) = table.query("algorithm == 'maml' and scope == 'clean'")["mean"]
+    assert shared == pytest.approx(clean[:, :30].mean(), abs=1e-5)
     for severity in (0, 1, 5):
         scored = np.stack(values[severity])[:, :30]
         assert rows.loc[severity, "mean"] == pytest.approx(scored.mean(), abs=1e-5)
