@@ -43,9 +43,9 @@ def solved():
             updates = UPDATES.get(name, UPDATES.get(learner_class.family, 120))
             learner = planted.small(learner_class, **({"steps": updates} if learner_class.trainable else {}))
             if learner.pretraining:
-                stage = planted.small_pretraining(learner.pretraining, steps=200, learning_rate=0.01)
-                planted.trained(stage, 200)
-                learner.take_encoder(stage)
+                shared = planted.small_pretraining(learner.pretraining, steps=400, learning_rate=0.01)
+                planted.trained(shared, 400)
+                learner.take_encoder(shared)
             learners[name] = (learner, planted.trained(learner, updates, enough=ENOUGH))
         return learners[name]
 
