@@ -14,7 +14,7 @@ from bench.results.frames import write_episodes
 from bench.results.run_folder import read_run
 from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
 from bench.statistics import intervals
-from bench.statistics.cells import CELL_COLUMNS
+from bench.statistics.cells import CELL_COLUMNS, seed_means
 from bench.statistics.multiplicity import holm
 from bench.statistics.pairs import COMPARISON_COLUMNS
 from bench.statistics.rank_table import RANK_COLUMNS
@@ -116,6 +116,15 @@ def test_cells_count_the_seeds_that_are_there_and_their_numbers_are_right(made):
     assert (row["n_episodes"], row["chance"], row["metric"]) == (200, 0.2, "accuracy")
     assert ((cells["low"] >= 0) & (cells["low"] <= cells["mean"]) & (cells["mean"] <= cells["high"])).all()
     assert (cells["high"] <= 1).all()
+
+
+def test_cells_hold_the_mean_of_each_seed(made):
+    cells = made[3]["cells.csv"]
+    seeds = seed_means(cells)
+    assert len(seeds) == cells["n_seeds"].sum()
+    np.testing.assert_allclose(seeds.groupby(level=0)["seed_mean"].mean(), cells["mean"], rtol=1e-4)
+    one = seed_means(cells[cells["n_seeds"].eq(1)].assign(seed_means=lambda frame: frame["mean"]))
+    np.testing.assert_allclose(one["seed_mean"], one["mean"])
 
 
 def test_comparisons_pair_every_two_algorithms_in_paper_mode(made):

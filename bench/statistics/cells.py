@@ -1,6 +1,7 @@
 """Rows of cells.csv: the mean of a learner under each condition, with its interval."""
 
 import numpy as np
+import pandas as pd
 
 from bench.results.condition import SHARED_COLUMNS
 from bench.results.episode_interval import episode_interval
@@ -11,7 +12,7 @@ from bench.statistics.gather import LearnerResults, batches
 
 CELL_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "yardstick", "mode", "paper_mode", *SHARED_COLUMNS],
-    *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance"],
+    *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance", "seed_means"],
 ]
 
 
@@ -35,8 +36,20 @@ def cell_rows(setting: Setting, results: LearnerResults) -> list[dict]:
                 "n_seeds": stack.shape[1],
                 "n_episodes": stack.shape[2],
                 "chance": _chance(results.metric, condition.test_way),
+                "seed_means": joined_means(stack[i]),
             }
     return [rows[condition] for condition in results.values]
+
+
+def joined_means(table: np.ndarray) -> str:
+    """Return the mean of each seed of a table `[seeds, episodes]` in one field: `0.889 0.903`."""
+    return " ".join(f"{mean:.6g}" for mean in table.mean(-1, dtype=np.float64))
+
+
+def seed_means(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per seed, with the frame's columns and index: `seed_mean` is a number of its field `seed_means`."""
+    rows = frame.assign(seed_mean=frame["seed_means"].astype(str).str.split()).explode("seed_mean")
+    return rows.astype({"seed_mean": float})
 
 
 def _chance(metric: str, way: int) -> float:
