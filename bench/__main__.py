@@ -16,6 +16,7 @@ VERBS = {
     "report": ("bench.report.report", "HTML report, figures and tables of a study"),
     "stream": ("bench.verbs.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.verbs.status", "the state of every run of a study"),
+    "estimate": ("bench.verbs.estimate", "what a study will take: hours, memory, disk"),
     "reference": ("bench.verbs.reference", "resume the reference results"),
     "readme": ("bench.verbs.readme", "write the reference results into README.md"),
 }
