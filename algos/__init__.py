@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from algos.cards import Card, card_of, read_card
 from algos.literals import NotLiteral
+from tasks.names import did_you_mean
 
 if TYPE_CHECKING:
     from algos.base import MetaLearner
@@ -84,7 +85,8 @@ def _file(algorithm: str) -> Path:
     known = discover()
     if algorithm not in known:
         raise ValueError(
-            f"no algorithm {algorithm!r}; known: {', '.join(sorted(known))} (or give the path of a file)"
+            f"no algorithm {algorithm!r}{did_you_mean(algorithm, known)}; "
+            f"known: {', '.join(sorted(known))} (or give the path of a file)"
         )
     return known[algorithm]
 

@@ -50,7 +50,7 @@ class Params(HyperParameters):
     learning_rate: float = hyper(1e-3, "Adam's rate in the outer loop")
     schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
     halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
-    clip_norm: float = hyper(10.0, "largest global norm of the outer gradient; 0 = no clipping")
+    clip_norm: float = hyper(10.0, "largest global norm of the outer gradient; 0 = no clipping", least=0)
 
 
 class MetaLearner(nn.Module):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from algos.hyper import Param, check_choices, check_types
+from algos.hyper import Param
 from algos.literals import Class, NotLiteral, evaluate, read
+from algos.ranges import check_values
 
 FOLDER = Path(__file__).resolve().parent
 LEARNER = (FOLDER / "base.py", "MetaLearner")
@@ -45,12 +46,18 @@ class Card:
     params: dict[str, Param]
 
     def check(self, owner: str, values: dict[str, Any]) -> None:
-        """Raise ValueError unless these are hyper-parameters of the algorithm, of the right type and among the choices.
+        """Raise ValueError unless these are hyper-parameters of the algorithm, of the right type and in their range.
 
         owner: the name in the message, that of the algorithm or of a variant.
         """
-        check_types(owner, self.params.values(), values)
-        check_choices(self.params.values(), values)
+        check_values(owner, self.params, values)
+
+    def resolved(self, words: set[str], overrides: dict[str, Any]) -> dict[str, Any]:
+        """Hyper-parameters for a task, as `MetaLearner.resolve` gives them. words: `omniglot`, `5way`, `1shot`."""
+        values = {name: param.default for name, param in self.params.items()}
+        for key in sorted(self.presets, key=lambda key: len(key.split())):
+            values |= self.presets[key] if set(key.split()) <= words else {}
+        return values | overrides
 
 
 def read_card(path: Path) -> Card:
@@ -104,14 +111,16 @@ def _declared(params: Class) -> dict[str, Param]:
 
 
 def _param(node: ast.AnnAssign, kind: Class) -> Param:
-    """`name: type = hyper(default, doc, choices)`"""
+    """`name: type = hyper(default, doc, choices, least=0, most=1)`"""
     call = node.value
     if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "hyper"):
         raise NotLiteral(f"{kind.module.path}, line {node.lineno}")
-    names = ("default", "doc", "choices")
-    given = dict(zip(names, call.args, strict=False)) | {entry.arg: entry.value for entry in call.keywords}
+    names = ("default", "doc", "choices", "least", "most")
+    given = dict(zip(names[:3], call.args, strict=False)) | {
+        entry.arg: entry.value for entry in call.keywords
+    }
     values = {name: evaluate(value, kind.module, kind) for name, value in given.items()}
     if not set(values) <= set(names) or not all(map(_is_literal, values.values())):
         raise NotLiteral(f"{kind.module.path}, line {node.lineno}")
     annotation = evaluate(node.annotation, kind.module, kind)
-    return Param(node.target.id, annotation, **{"choices": None} | values)
+    return Param(node.target.id, annotation, **values)

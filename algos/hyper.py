@@ -4,23 +4,34 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
-ALLOWED = {int: (int,), float: (int, float), str: (str,), bool: (bool,), (int | None): (int, type(None))}
-"""Python types of the values that a hyper-parameter takes, by the type it is declared with."""
+ALLOWED = {
+    int: ("an integer", int),
+    float: ("a number", int, float),
+    str: ("a text", str),
+    bool: ("true or false", bool),
+    (int | None): ("an integer or null", int, type(None)),
+}
+"""The values that a hyper-parameter takes, in words and as Python types, by the type it is declared with."""
 
 
 class Param(NamedTuple):
-    """One hyper-parameter as it is declared. doc: its meaning and unit; choices: allowed values, or None for any."""
+    """One hyper-parameter as it is declared. doc: its meaning and unit; choices: allowed values, or None for any.
+
+    least, most: smallest and largest number; algos/ranges.py says what holds where none is given.
+    """
 
     name: str
     type: Any
     default: Any
     doc: str
-    choices: tuple | None
+    choices: tuple | None = None
+    least: float | None = None
+    most: float | None = None
 
 
-def hyper(default: Any, doc: str, choices: tuple | None = None) -> Any:
-    """Declare a hyper-parameter with its meaning and its allowed values, as `python -m bench list NAME` shows them."""
-    return field(default=default, metadata={"doc": doc, "choices": choices})
+def hyper(default: Any, doc: str, choices: tuple | None = None, **limits: float) -> Any:
+    """Declare a hyper-parameter with its meaning, its allowed values and limits (`least`, `most`)."""
+    return field(default=default, metadata={"doc": doc, "choices": choices, **limits})
 
 
 @dataclass(frozen=True)
@@ -33,11 +44,7 @@ class HyperParameters:
     @classmethod
     def declared(cls) -> list[Param]:
         """The hyper-parameters in the order of their declaration."""
-        facts = ((entry, entry.metadata) for entry in fields(cls))
-        return [
-            Param(entry.name, entry.type, entry.default, meta.get("doc", ""), meta.get("choices"))
-            for entry, meta in facts
-        ]
+        return [Param(entry.name, entry.type, entry.default, **entry.metadata) for entry in fields(cls)]
 
     def override(self, owner: str, values: dict[str, Any]) -> "HyperParameters":
         """Return a copy with some values replaced. ValueError names an unknown key or a wrong value."""
@@ -51,10 +58,9 @@ def check_types(owner: str, declared: Iterable[Param], values: dict[str, Any]) -
     for key, value in values.items():
         if key not in known:
             raise ValueError(f"{owner} has no hyper-parameter {key!r}; it has {', '.join(sorted(known))}")
-        allowed = ALLOWED[known[key].type]
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            kind = getattr(known[key].type, "__name__", known[key].type)
-            raise ValueError(f"hyper-parameter {key} of {owner} must be {kind}, not {value!r}")
+        words, *allowed = ALLOWED[known[key].type]
+        if not isinstance(value, tuple(allowed)) or (isinstance(value, bool) and bool not in allowed):
+            raise ValueError(f"hyper-parameter {key} of {owner} must be {words}, not {value!r}")
 
 
 def check_choices(declared: Iterable[Param], values: dict[str, Any]) -> None:

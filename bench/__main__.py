@@ -1,8 +1,13 @@
 """`python -m bench VERB`: the steps of the benchmark and its tools, each of which can be run by hand."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
 
 VERBS = {
     "list": ("bench.verbs.list", "the algorithms, their hyper-parameters and presets"),
@@ -34,13 +39,61 @@ def main(arguments: list[str] | None = None) -> int:
             chosen_module.add_arguments(chosen)
     args = parser.parse_args(arguments)
     try:
-        return chosen_module.main(args)
+        with no_early_exit():
+            return chosen_module.main(args)
     except (ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        print(
+            f"error: out of memory ({error or 'no details'}); use smaller sizes or a larger machine",
+            file=sys.stderr,
+        )
+        return 2
+    except Exception as error:
+        print(f"error: {fault(error, arguments[0])}", file=sys.stderr)
+        return 1
+
+
+@contextlib.contextmanager
+def no_early_exit() -> Iterator[None]:
+    """Make the end of the program by a learner's code an error: it would look like success, without results."""
+    real, process = os._exit, os.getpid()
+
+    def leave(status: int) -> None:
+        if os.getpid() != process:  # a child process ends this way
+            real(status)
+        raise SystemExit(status)
+
+    os._exit = leave
+    try:
+        yield
+    except SystemExit as error:
+        place = traceback.extract_tb(error.__traceback__)
+        ours = {__file__, *(frame.filename for frame in place if frame.name == "leave")}
+        last = [frame for frame in place if frame.filename not in ours][-1]
+        raise ValueError(
+            f"{last.filename}, line {last.lineno}: the code ended the program (exit {error.code}) before the work was done"
+        ) from error
+    finally:
+        os._exit = real
+
+
+def fault(error: Exception, verb: str) -> str:
+    """Write the traceback of a fault that is not the user's input to a log; return one line with its place."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    line = f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+    log = Path("logs", "faults", f"{verb}-{os.getpid()}.log")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+    except OSError:
+        traceback.print_exception(error)
+        return line
+    return f"{line}; this is a fault of the program or of your own algorithm: the traceback is in {log}"
 
 
 if __name__ == "__main__":

@@ -69,14 +69,16 @@ def test_a_card_refuses_what_the_class_refuses_in_the_same_words(name):
             card.check(name, values)
         with pytest.raises(ValueError) as by_class:
             params.override(name, values)
-        assert str(by_card.value) == str(by_class.value)
+        assert str(by_card.value).startswith(str(by_class.value)), "a card may add a remedy"
     card.check(name, {param.name: param.default for param in card.params.values()})
 
 
 def test_a_type_is_named_in_words():
-    with pytest.raises(ValueError, match="hyper-parameter hidden of wide must be int, not True"):
+    with pytest.raises(ValueError, match="hyper-parameter hidden of wide must be an integer, not True"):
         algos.card("protonet").check("wide", {"hidden": True})
-    with pytest.raises(ValueError, match=r"hyper-parameter train_way of wide must be int \| None, not 0.5"):
+    with pytest.raises(
+        ValueError, match=r"hyper-parameter train_way of wide must be an integer or null, not 0.5"
+    ):
         algos.card("protonet").check("wide", {"train_way": 0.5})
     algos.card("protonet").check("wide", {"learning_rate": 1, "train_way": None})
 
@@ -140,7 +142,9 @@ def test_the_file_is_run_where_its_facts_are_computed(tmp_path):
 
 
 def test_errors_name_the_file_and_what_is_known(tmp_path):
-    with pytest.raises(ValueError, match="no algorithm 'protonets'; known: .*protonet"):
+    with pytest.raises(
+        ValueError, match=r"no algorithm 'protonets' \(did you mean 'protonet'\?\); known: .*protonet"
+    ):
         algos.card("protonets")
     with pytest.raises(ValueError, match="no algorithm 'supervised'; known: "):
         algos.card("supervised")

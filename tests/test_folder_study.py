@@ -86,8 +86,8 @@ def test_a_task_that_asks_for_more_than_a_class_has_is_refused(birds, tmp_path, 
     assert bench("train", tmp_path / "study.yaml", run.name) != 0
     said = capsys.readouterr().err
     assert (
-        "classes have fewer images than 6 support + 5 query: Vögel" in said
-        and "lower the shot or train_query" in said
+        "protonet: train_query: 6 training shots + 5 train_query per class are more than the" in said
+        and "lower it, or add images to these classes or leave them out: Vögel" in said
     )
     assert not (run.folder / "run.json").exists()
 

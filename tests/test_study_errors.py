@@ -23,7 +23,7 @@ from tests.planted import RUN, bench, folder
         ({"overrides": {"protonet 7way": {"hidden": 3}}}, "may add tasks of it"),
         (
             {"shifts": {"severities": {"smeer": [1]}}},
-            "shifts.severities: no shift 'smeer'; known: smear, shear",
+            r"shifts.severities: no shift 'smeer' \(did you mean 'smear'\?\); known: smear, shear",
         ),
         (
             {"shifts": {"strengths": {"shear": [0.5, 2.0]}}},
@@ -40,7 +40,14 @@ from tests.planted import RUN, bench, folder
         ({"sheds": [1]}, "'sheds' was unexpected"),
         ({"train": {"stepz": 3}}, "train: .*'stepz' was unexpected.*known keys: device, minutes"),
         ({"seeds": []}, "seeds: "),
-        ({"datasets": {"nowhere": {"ways": [3], "shots": [2]}}}, "run `python -m bench prepare nowhere`"),
+        (
+            {"datasets": {"nowhere": {"ways": [3], "shots": [2]}}},
+            "datasets.nowhere: unknown data set 'nowhere'",
+        ),
+        (
+            {"datasets": {"miniimagenet": {"ways": [3], "shots": [2]}}},
+            "run `python -m bench prepare miniimagenet`",
+        ),
     ],
 )
 def test_wrong_input_is_named_with_the_remedy(home, capsys, changes, message):

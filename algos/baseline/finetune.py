@@ -76,7 +76,7 @@ class Finetune(EmbeddingLearner):
         epochs: int = hyper(100, "passes over the support set")
         batch: int = hyper(4, "examples of a step")
         rate: float = hyper(0.01, "step size")
-        weight_decay: float = hyper(1e-3, "L2 penalty, as SGD's weight decay")
+        weight_decay: float = hyper(1e-3, "L2 penalty, as SGD's weight decay", least=0)
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)

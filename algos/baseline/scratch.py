@@ -30,7 +30,7 @@ class Scratch(MetaLearner):
     class Params(HyperParameters):
         backbone: str = hyper("conv4", "network that is trained", BACKBONES)
         hidden: int = hyper(64, "channels of each block")
-        test_steps: int = hyper(10, "Adam steps on the whole support set")
+        test_steps: int = hyper(10, "Adam steps on the whole support set", least=0)
         rate: float = hyper(3e-3, "Adam's rate")
 
     def __init__(self, spec: TaskSpec, params: Params):

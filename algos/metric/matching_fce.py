@@ -46,7 +46,7 @@ class MatchingFCE(Matching):
     @dataclass(frozen=True)
     class Params(Matching.Params):
         attention_steps: int = hyper(5, "steps of the query's LSTM over the support set")
-        clip_norm: float = hyper(1.0, "largest global norm of the outer gradient; 0 = no clipping")
+        clip_norm: float = hyper(1.0, "largest global norm of the outer gradient; 0 = no clipping", least=0)
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)

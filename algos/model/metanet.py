@@ -69,10 +69,10 @@ class MetaNet(EmbeddingLearner):
     class Params(Params):
         meta_batch: int = hyper(4, "tasks per meta-update")
         clip_norm: float = hyper(
-            0.2, "largest global norm of the outer gradient (10 for a sum over 50 queries)"
+            0.2, "largest global norm of the outer gradient (10 for a sum over 50 queries)", least=0
         )
         hidden: int = hyper(64, "channels of each of five blocks")
-        slow_blocks: int = hyper(0, "first blocks without fast weights but with batch norm")
+        slow_blocks: int = hyper(0, "first blocks without fast weights but with batch norm", most=4)
         chunks: int = hyper(5, "pieces of the support that report to the task-level meta-learner")
         meta_units: int = hyper(20, "units of the meta-learners")
 

@@ -159,7 +159,7 @@ class NTM(MemoryLearner):
     @dataclass(frozen=True)
     class Params(MemoryLearner.Params):
         write_heads: int = hyper(1, "heads that erase and add at each step")
-        shift: int = hyper(1, "slots that a head may move by in one step")
+        shift: int = hyper(1, "slots that a head may move by in one step", least=0)
         addressing: str = hyper("full", "content and location, or content only", ("full", "content"))
         memory_start: str = hyper("constant", "memory at the start of a task", ("constant", "random"))
         read_after_write: bool = hyper(False, "read what this very step has written")

@@ -57,7 +57,7 @@ class ANIL(EmbeddingLearner):
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
         inner_rate: float = hyper(0.4, "step size of the inner loop")
         inner_steps: int = hyper(5, "gradient steps of the head in training")
-        test_steps: int = hyper(10, "gradient steps of the head at test")
+        test_steps: int = hyper(10, "gradient steps of the head at test", least=0)
         head_init: str = hyper("free", "start of each class: its own, or one for all", ("free", "shared"))
         test_head: str = hyper("adapted", "classifier at test; nil = nearest support", ("adapted", "nil"))
 

@@ -109,7 +109,7 @@ class MAML(MetaLearner):
         )
         inner_rate: float = hyper(0.4, "step size of the inner loop")
         inner_steps: int = hyper(1, "gradient steps in training")
-        test_steps: int = hyper(3, "gradient steps at test")
+        test_steps: int = hyper(3, "gradient steps at test", least=0)
         inner_reduction: str = hyper(
             "mean", "inner cross-entropy over the support, per shot", ("mean", "sum")
         )

@@ -63,12 +63,14 @@ class MAMLPlusPlus(MAML):
     class Params(MAML.Params):
         inner_rate: float = hyper(0.1, "inner rate of every tensor and step at the start")
         inner_steps: int = hyper(5, "gradient steps in training")
-        test_steps: int = hyper(5, "gradient steps at test")
+        test_steps: int = hyper(5, "gradient steps at test", least=0)
         learn_rates: bool = hyper(True, "the inner rates are learned, for each tensor and step")
         step_norm: bool = hyper(True, "batch norm has a scale and shift for each step")
-        multi_step_share: float = hyper(0.1, "share of the updates, from the first, with the multi-step loss")
+        multi_step_share: float = hyper(
+            0.1, "share of the updates, from the first, with the multi-step loss", least=0, most=1
+        )
         first_order_share: float = hyper(
-            0.1, "share of the updates, from the first, with first-order gradients"
+            0.1, "share of the updates, from the first, with first-order gradients", least=0, most=1
         )
 
     def __init__(self, spec: TaskSpec, params: Params):

@@ -107,7 +107,7 @@ class MetaLSTM(MetaLearner):
     @dataclass(frozen=True)
     class Params(Params):
         meta_batch: int = hyper(4, "tasks per meta-update")
-        clip_norm: float = hyper(0.25, "largest global norm of the outer gradient; 0 = no clipping")
+        clip_norm: float = hyper(0.25, "largest global norm of the outer gradient; 0 = no clipping", least=0)
         # Every weight keeps an LSTM state of `units` numbers per step: larger networks would need tens of gigabytes.
         backbone: str = hyper(
             "conv4", "network that is updated", ("conv4", "conv4_stride", "conv4_valid", "mlp")
@@ -117,7 +117,7 @@ class MetaLSTM(MetaLearner):
         inner_steps: int = hyper(5, "updates of the weights, in training and at test")
         gate_feedback: str = hyper("logit", "what a gate sees of its last value", ("logit", "gate"))
         momentum: float = hyper(
-            0.95, "weight of the newest support pass in the queries' batch-norm statistics"
+            0.95, "weight of the newest support pass in the queries' batch-norm statistics", most=1
         )
 
     def __init__(self, spec: TaskSpec, params: Params):

@@ -71,7 +71,7 @@ class MetaOptRidge(EmbeddingLearner):
         )
         strength: float = hyper(1.0, "ridge strength (r2d2: per support example); 50 in both papers")
         scale: float = hyper(5.0, "initial value of the learned scale of the logits")
-        label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss")
+        label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss", most=1)
 
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)

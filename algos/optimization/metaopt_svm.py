@@ -40,7 +40,7 @@ class MetaOptSVM(MetaOptRidge):
         hidden: int = hyper(64, "channels of each block")
         cost: float = hyper(0.1, "C of the SVM: largest dual variable of a support example")
         scale: float = hyper(5.0, "initial value of the learned scale of the logits")
-        label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss")
+        label_smoothing: float = hyper(0.0, "probability on the wrong classes in the outer loss", most=1)
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
         """Return class weights `[B, D, way]`: combinations of the support features by the dual variables."""

@@ -93,7 +93,7 @@ class Reptile(MetaLearner):
         meta_step: float = hyper(1.0, "initial step from the weights towards the mean of the tasks'")
         inner_steps: int = hyper(5, "optimiser steps in training")
         inner_batch: int = hyper(10, "examples of a step in training")
-        test_steps: int = hyper(50, "optimiser steps at test")
+        test_steps: int = hyper(50, "optimiser steps at test", least=0)
         test_batch: int = hyper(5, "examples of a step at test")
 
     def __init__(self, spec: TaskSpec, params: Params):

@@ -93,10 +93,12 @@ class Loop:
         loss = self.loss_sum.item() / since  # a GPU lags behind `_update`, which only hands it work
         self.seconds += time.perf_counter() - wall
         self.loss_sum.zero_()
-        if math.isfinite(loss):
-            self.history.append(self.validate(loss))
+        row = self.validate(loss) if math.isfinite(loss) else {"training loss": loss}
+        strange = [f"the {key} became {n}" for key, n in row.items() if not math.isfinite(n)]
+        if strange:
+            self.reason = f"{strange[0].replace('_', ' ')} before step {self.step}"
         else:
-            self.reason = f"the training loss became {loss} before step {self.step}"
+            self.history.append(row)
 
     def save(self) -> None:
         """Write the checkpoint."""

@@ -79,7 +79,7 @@ class MetaTraining(Loop):
             "learning_rate": learning_rate(self.params, self.step - 1),
         }
         better = self.source.sign * mean > self.source.sign * self.best["value"]
-        if better or self.best["step"] is None:
+        if better or (self.best["step"] is None and math.isfinite(mean)):
             self.best = {"value": mean, "step": self.step}
             self.best_weights = weights_of(self.learner)
         return row

@@ -1,8 +1,13 @@
-"""One live line per training."""
+"""What a training and a test say while they run: one live line on a terminal, a line now and then in a log."""
 
 import math
 import sys
 import time
+
+from bench.results.condition import NO_SHIFT, STANDARD, Condition
+
+EVERY = 10.0
+"""Seconds between the lines of a test in a log."""
 
 
 class Progress:
@@ -44,3 +49,44 @@ class Progress:
 
     def _value(self, value: float) -> str:
         return f"val {100 * value:.2f} %" if self.metric == "accuracy" else f"val {self.metric} {value:.4f}"
+
+
+class TestProgress:
+    """The lines of a test. note: said at the start, if there is something to say."""
+
+    __test__ = False  # pytest takes the name for one of its own
+
+    def __init__(self, name: str, note: str = ""):
+        self.name, self.live = name, sys.stderr.isatty()
+        self.start = self.shown = time.monotonic()
+        self.done = 0
+        self._print(f"{self.name}: test begins" + (f"; {note}" if note else ""))
+
+    def show(self, condition: Condition) -> None:
+        """Count a condition that has been tested; print it where the last line is some time ago."""
+        self.done += 1
+        if time.monotonic() - self.shown > (1 if self.live else EVERY):
+            self.shown = time.monotonic()
+            text = f"{self.name}: {self.done} conditions tested, the last {spelled(condition)}, {self._seconds():.0f} s"
+            self._print(text, end="\r" if self.live else "\n")
+
+    def end(self, conditions: int, diverged: str | None) -> None:
+        """Print the last line, or why the test broke off."""
+        told = f"diverged, {diverged}" if diverged else f"{conditions} conditions tested"
+        self._print(f"{self.name}: {told}, {self._seconds():.0f} s")
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def spelled(condition: Condition) -> str:
+    """`5-way 1-shot, inductive, shear 3 of the query`"""
+    words = [f"{condition.test_way}-way {condition.test_shot}-shot", condition.mode]
+    if condition.shift != NO_SHIFT:
+        words.append(f"{condition.shift} {condition.severity or condition.value:g} of the {condition.scope}")
+    if condition.test_tasks != STANDARD:
+        words.append(f"tasks: {condition.test_tasks}")
+    return ", ".join(words)

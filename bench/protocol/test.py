@@ -17,15 +17,17 @@ from bench.protocol.learner import build_learner
 from bench.protocol.memory import peak_memory_mb
 from bench.protocol.other_tasks import INITIAL, other_tasks
 from bench.protocol.point_conditions import point_conditions, point_fits
+from bench.protocol.progress import TestProgress, spelled
 from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import Scores
 from bench.protocol.sources import open_source
+from bench.results import metrics
 from bench.results.bins import BINS
 from bench.results.condition import STANDARD, Condition
 from bench.results.frames import write_calibration, write_episodes
-from bench.results.metrics import stored
 from bench.results.run_folder import write_test
 from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS
+from bench.study.sizes import fewer_queries, queries_per_class
 from tasks.episodes import Episodes
 
 if TYPE_CHECKING:
@@ -47,15 +49,23 @@ def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool 
     frozen = source.frozen("test", job.episodes, run.way, run.shot, job.query, job.study_seed)
     learner = build_learner(training, source).to(device).eval()
     _say_where_no_mode_fits(run, learner, job)
+    progress, broken = TestProgress(run.name, fewer_queries(queries_per_class(run, job), job.query)), None
     rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if not diverged:
         for condition, digest, scores in measured(learner, run, source, frozen, job):
+            broken = _not_finite(condition, scores, run.kind)
+            if broken:
+                rows, bins = [], []
+                break
+            progress.show(condition)
             rows.append(_frame(condition, scores))
             bins += [_bins(condition, scores["bins"])] if "bins" in scores else []
             digests.setdefault(_task(condition), digest)
-        fits = point_fits(source, learner, frozen, job) if run.kind == "regression" else {}
-        costs = adaptation_costs(learner, source, frozen, job)
+        if not broken:
+            fits = point_fits(source, learner, frozen, job) if run.kind == "regression" else {}
+            costs = adaptation_costs(learner, source, frozen, job)
+    progress.end(len(rows), broken)
     write_episodes(run.folder / "episodes.parquet", _joined(rows, EPISODE_COLUMNS), run.kind)
     write_calibration(run.folder / "calibration.parquet", _joined(bins, CALIBRATION_COLUMNS), run.kind)
     write_test(
@@ -65,6 +75,8 @@ def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool 
             **costs,
             "episodes": digests,
             "conditions": len(rows),
+            "queries": queries_per_class(run, job),
+            "diverged": broken,
             "fits": fits,
             "peak_memory_mb": peak_memory_mb(device),
             "provenance": provenance(device, started),
@@ -100,8 +112,18 @@ def measured(
     yield from other_tasks(learner, source, frozen, job)
 
 
+def _not_finite(condition: Condition, scores: Scores, kind: str) -> str | None:
+    """Say where a learner's predictions are no numbers: its run counts as diverged."""
+    for metric in metrics.measured(kind):
+        bad = np.flatnonzero(~np.isfinite(scores[metric]))
+        if len(bad):
+            value = scores[metric][bad[0]]
+            return f"{metric} became {value} in episode {bad[0]} of the test ({spelled(condition)})"
+    return None
+
+
 def _frame(condition: Condition, scores: Scores) -> pd.DataFrame:
-    values = {metric: scores.get(metric, np.nan) for metric in stored()}
+    values = {metric: scores.get(metric, np.nan) for metric in metrics.stored()}
     episodes = len(next(iter(scores.values())))
     return pd.DataFrame({**condition.row, "episode": np.arange(episodes), **values})
 

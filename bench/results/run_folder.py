@@ -59,7 +59,14 @@ class RunResult:
         """A status word of bench.results.schema: ok, untrained, diverged, missing or untested."""
         if self.run is None:
             return MISSING
+        if self.tested and self.test.get("diverged"):
+            return DIVERGED
         return self.run["status"] if self.tested or self.run["status"] == DIVERGED else UNTESTED
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run diverged, in training or at test; None where it did not."""
+        return (self.run or {}).get("reason") or (self.test or {}).get("diverged")
 
     @property
     def scored(self) -> bool:

@@ -91,11 +91,13 @@ TEST_SCHEMA = _record(
         **{key: _AMOUNT for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "episodes": {"type": "object", "additionalProperties": _TEXT},
         "conditions": _COUNT,
+        "queries": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "diverged": {"type": ["string", "null"]},
         "peak_memory_mb": _AMOUNT,
         "provenance": {"type": "object"},
         "fits": {"type": "object", "additionalProperties": {"type": "object"}},
     },
-    optional=["adapt_gflops_per_task", "peak_memory_mb", "provenance", "fits"],
+    optional=["adapt_gflops_per_task", "diverged", "fits", "peak_memory_mb", "provenance", "queries"],
 )
 TEST_FILES = ("episodes.parquet", "calibration.parquet")
 """Files that a test writes beside test.json."""

@@ -31,7 +31,7 @@ def _run_row(run: Run, result: RunResult) -> dict:
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
         **{key: record.get(key) for key in ("title", "family")},
-        "reason": record.get("reason") or result.outdated or None,
+        "reason": result.reason or result.outdated or None,
         **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "test_memory_mb": test.get("peak_memory_mb"),
         **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},

@@ -6,8 +6,46 @@ from collections.abc import Mapping
 import algos
 from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts
-from tasks.catalogue import LAKE_DATA, OUT_OF_RANGE, folder_name, path_name
+from tasks.catalogue import LAKE_DATA, NAMES, OUT_OF_RANGE, REGRESSION, folder_name, path_name, prepared_root
+from tasks.names import did_you_mean
 from tasks.shift_table import SHIFTS, Shift
+
+LONGEST = 200
+"""Letters of a data set's folder; file systems take 255."""
+
+
+def check_datasets(settings: Settings) -> None:
+    """Data sets are known, or prepared; classification tasks have two classes at least, generated tasks have none."""
+    for name, entry in settings.datasets.items():
+        if name in REGRESSION:
+            if entry.ways != (1,):
+                raise ValueError(
+                    f"datasets.{name}.ways: its tasks are generated and have no classes; leave the key out"
+                )
+            continue
+        check_dataset(name, f"datasets.{name}")
+        if min(entry.ways) < 2:
+            raise ValueError(
+                f"datasets.{name}.ways: a task of classification needs at least 2 classes, not 1; "
+                f"write e.g. `ways: [5]`"
+            )
+
+
+def check_dataset(name: str, key: str) -> None:
+    """Raise ValueError unless an image data set can be prepared, or somebody put its prepared form there."""
+    try:
+        letters = len(folder_name(name))
+    except ValueError as error:
+        if not (name.isidentifier() and len(name) <= 100 and (prepared_root() / name / "meta.json").exists()):
+            close = did_you_mean(name, (*NAMES, *REGRESSION))
+            raise ValueError(f"{key}: {error}{close}") from error
+        return
+    except (OSError, RuntimeError) as error:  # a path of too many letters, `~nobody`
+        raise ValueError(f"{key[:100]}: {str(error)[:100]}") from error
+    if letters > LONGEST:
+        raise ValueError(
+            f"{key[:100]}...: the name has {letters} letters; at most {LONGEST} make the name of a folder"
+        )
 
 
 def check_variants(settings: Settings, cards: Mapping[str, Card]) -> None:
@@ -35,6 +73,7 @@ def check_overrides(settings: Settings, cards: Mapping[str, Card]) -> None:
             raise ValueError(
                 f"overrides: {key!r} must name one algorithm of the study ({', '.join(cards)}) "
                 f"and may add tasks of it ({', '.join(sorted(tasks))})"
+                + "".join(did_you_mean(word, (*cards, *tasks)) for word in sorted(strange)[:1])
             )
         name = named.pop()
         try:
@@ -48,10 +87,14 @@ def check_shifts(shifts: Shifts) -> None:
     known = (*SHIFTS, *itertools.chain(*OUT_OF_RANGE.values()))
     for name in shifts.severities:
         if name not in known:
-            raise ValueError(f"shifts.severities: no shift {name!r}; known: {', '.join(known)}")
+            close = did_you_mean(name, known)
+            raise ValueError(f"shifts.severities: no shift {name!r}{close}; known: {', '.join(known)}")
     for name, values in shifts.strengths.items():
         if name not in SHIFTS:
-            raise ValueError(f"shifts.strengths: no shift {name!r} of images; known: {', '.join(SHIFTS)}")
+            close = did_you_mean(name, SHIFTS)
+            raise ValueError(
+                f"shifts.strengths: no shift {name!r} of images{close}; known: {', '.join(SHIFTS)}"
+            )
         for value in values:
             _check_strength(SHIFTS[name], value)
 
@@ -71,10 +114,7 @@ def _check_strength(shift: Shift, value: float) -> None:
 def check_experiments(wanted: Experiments, settings: Settings) -> None:
     """Other data sets exist, and Lake's runs are tested only where their characters are no training classes."""
     for name in wanted.other_data:
-        try:
-            folder_name(name)
-        except ValueError as error:
-            raise ValueError(f"experiments.other_data: {error}") from error
+        check_dataset(name, "experiments.other_data")
     name, split = LAKE_DATA
     if wanted.lake_runs and (name not in settings.datasets or settings.datasets[name].split != split):
         raise ValueError(

@@ -34,5 +34,5 @@ Distinct = Annotated[tuple[Item, ...], Field(**_LIST), AfterValidator(_distinct)
 """A YAML list without repetitions. Not strict, because strict tuples refuse lists; the items are strict."""
 Some = Annotated[tuple[Item, ...], Field(**_LIST, min_length=1), AfterValidator(_distinct)]
 """A `Distinct` with at least one item."""
-Number = Annotated[float, WrapValidator(_as_written)]
-Count = Annotated[int, Field(ge=1)]
+Number = Annotated[float, Field(allow_inf_nan=False), WrapValidator(_as_written)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]

@@ -1,14 +1,15 @@
 """Check a study against the model of its keys, and write that model as a JSON schema for editors."""
 
-import difflib
 import json
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
+from algos.ranges import remedy, shown
 from bench.paths import ROOT
 from bench.study.settings import Settings
+from tasks.names import did_you_mean
 
 SCHEMA = ROOT / "workflow" / "schemas" / "study.schema.json"
 EXPECTED = {
@@ -25,10 +26,14 @@ EXPECTED = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "too_short": "needs at least {min_length} entry",
+    "string_too_long": "must have at most {max_length} letters",
+    "finite_number": "must be a finite number",
+    "invalid_key": "must be a text (keys are in quotes, if YAML takes them for something else)",
     "string_pattern_mismatch": "must match {pattern}",
     "value_error": "{error}",
 }
 """What a value must be, by pydantic's type of error."""
+NUMBERS = ("int_type", "int_from_float", "float_type")
 
 
 def validated(config: Any, origin: str) -> Settings:
@@ -36,22 +41,29 @@ def validated(config: Any, origin: str) -> Settings:
     try:
         return Settings.model_validate(config)
     except ValidationError as error:
-        lines = sorted(f"  {_explain(found)}" for found in error.errors(include_url=False))
+        wrong = [found for found in error.errors(include_url=False) if not _only_wrong_items(found)]
+        lines = sorted(f"  {_explain(found)}" for found in wrong)
         raise ValueError(f"{origin} is not a valid study:\n" + "\n".join(lines)) from None
+
+
+def _only_wrong_items(found: Any) -> bool:
+    """pydantic calls a list too short when its items are wrong, which it reports as well."""
+    return found["type"] == "too_short" and bool(found["input"])
 
 
 def _explain(found: Any) -> str:
     *parents, key = found["loc"] or ("",)
     if found["type"] == "extra_forbidden":
         known = sorted(_model_at(parents).model_fields)
-        close = difflib.get_close_matches(str(key), known, n=1)
-        remedy = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"{_path(parents)}: {key!r} was unexpected{remedy}; known keys: {', '.join(known)}"
+        close = did_you_mean(key, known)
+        return f"{_path(parents)}: {shown(key)} was unexpected{close}; known keys: {', '.join(known)}"
     if found["type"] == "missing":
         return f"{_path(parents)}: {key!r} is a required key"
     must = EXPECTED.get(found["type"], found["msg"]).format_map(found.get("ctx", {}))
-    value = "" if found["type"] == "value_error" else f", not {found['input']!r}"
-    return f"{_path(found['loc'])}: {must}{value}"
+    if found["type"] == "value_error":
+        return f"{_path(found['loc'])}: {must}"
+    other = remedy(found["input"]) if found["type"] in NUMBERS else ""
+    return f"{_path(found['loc'])}: {must}, not {shown(found['input'])}{other}"
 
 
 def _path(location: Any) -> str:

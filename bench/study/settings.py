@@ -11,11 +11,11 @@ from bench.study.experiments import Experiments
 from bench.study.fields import Count, Distinct, Number, Part, Some
 
 Mode = Literal["inductive", "transductive"]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Scope = Literal["task", "query"]
 Severity = Annotated[int, Field(ge=1, le=5)]
 
-VariantName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+VariantName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 _NO_OTHER_NAMES = Field(json_schema_extra={"additionalProperties": False})
 
 
@@ -87,11 +87,11 @@ class Shifts(Part):
 class Settings(Part):
     """What to run. Unknown keys are errors; keys that are left out have their default."""
 
-    study: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_]*$")]
+    study: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_]*$", max_length=100)]
     """Name of the study and of its folders under results/ and reports/: lower-case letters, digits and _."""
     title: str = ""
     """Title of the report; by default the name of the study."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] = 0
     """Seed of the frozen meta-validation and meta-test episodes."""
     datasets: Annotated[dict[str, DataSet], Field(min_length=1)]
     """Data sets by name, each with the tasks posed on it."""

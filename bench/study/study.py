@@ -4,16 +4,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import algos
 from algos import Card
+from algos.ranges import shown
 from bench.paths import results_root
-from bench.study import checks
+from bench.study import checks, sizes
 from bench.study.jobs import TestingJob, TrainingJob
 from bench.study.run import Pretraining, Run
 from bench.study.schema import validated
 from bench.study.settings import Variant
+from bench.study.text import check_plain, read_yaml
+from tasks.names import did_you_mean
 
 VALIDATION_TASK = (5, 1)
 """Way and shot of the episodes on which a pretraining chooses its checkpoint, whatever tasks its learners are tested on."""
@@ -23,22 +24,25 @@ class Study:
     """A study that has been checked, with every default: `settings`."""
 
     def __init__(self, config: Any, origin: str = "study"):
+        check_plain(config, origin)
         self.settings = validated(config, origin)
         self.origin = origin
         self.name = self.settings.study
-        self.title = self.settings.title or self.name
+        self.title = " ".join(self.settings.title.split()) or self.name
         try:
             self._check()
         except ValueError as error:
             raise ValueError(f"{origin}: {error}") from error
 
     def _check(self) -> None:
+        checks.check_datasets(self.settings)
         if not self.cards:
             raise ValueError("algorithms: there are none, and no variants; name at least one")
         checks.check_variants(self.settings, self.cards)
         checks.check_overrides(self.settings, self._by_short_name())
         checks.check_shifts(self.settings.shifts)
         checks.check_experiments(self.settings.experiments, self.settings)
+        sizes.check_sizes(self)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -52,7 +56,10 @@ class Study:
             found = {name: algos.card(self.code(name)) for name in self._named()}
             shared = [card.pretraining for card in found.values() if card.pretraining]
             return found | {name: algos.pretraining_card(name) for name in shared}
-        except (ValueError, FileNotFoundError) as error:
+        except OSError as error:
+            told = f"{error.strerror}: {shown(error.filename)}" if error.strerror else error
+            raise ValueError(f"algorithms: {told}") from error
+        except ValueError as error:
             raise ValueError(f"algorithms: {error}") from error
 
     def _named(self) -> list[str]:
@@ -113,8 +120,9 @@ class Study:
         for run in [*self.runs(), *self.pretrainings()]:
             if run.name == name.removeprefix(f"{results_root()}/{self.name}/").rstrip("/"):
                 return run
+        known = [run.name for run in self.runs()[:10_000]]
         raise ValueError(
-            f"{self.origin} has no run {name!r}; `python -m bench status {self.origin}` lists its runs"
+            f"{self.origin} has no run {name!r}{did_you_mean(name, known)}; `python -m bench status {self.origin}` lists its runs"
         )
 
     def hyper_parameters(self, run: Run) -> dict[str, Any]:
@@ -159,8 +167,4 @@ def load_study(path: str | Path) -> Study:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"study file {path} does not exist; see config/ for examples")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
-    return Study(config, str(path))
+    return Study(read_yaml(path), str(path))

@@ -73,7 +73,7 @@ def state_of(run: Run) -> State:
     except ValueError as error:
         return State(run, "unreadable", note=str(error))
     training = result.run["training"]
-    note = result.run["reason"] or result.outdated
+    note = result.reason or result.outdated
     numbers = (training["steps"], training["best_val_score"], training["seconds"])
     status = (
         result.run["status"] if isinstance(run, Pretraining) else result.status

@@ -42,6 +42,9 @@ def _group(rows: pd.DataFrame, found: list[RunResult]) -> dict:
         "seeds": len(rows),
         "hyper_parameters": records[0]["hyper_parameters"] if records else {},
         "episodes": _digests(found),
+        "queries": {
+            k: n for result in found if result.test for k, n in result.test.get("queries", {}).items()
+        },
         "machine": _machine(records),
         "runs": [_run_row(row) for row in rows.to_dict("records")],
     }
