@@ -22,6 +22,9 @@ VERBS = {
     "stream": ("bench.verbs.stream", "train and test on streams of images: accuracy by presentation"),
     "status": ("bench.verbs.status", "the state of every run of a study"),
     "estimate": ("bench.verbs.estimate", "what a study will take: hours, memory, disk"),
+    "classify": ("bench.verbs.classify", "your own pictures, by a trained learner"),
+    "export": ("bench.verbs.export", "everything that a study measured, as one table (parquet)"),
+    "new": ("bench.verbs.new", "write a learner to start from, its test and a study of it"),
     "reference": ("bench.verbs.reference", "resume the reference results"),
     "readme": ("bench.verbs.readme", "write the reference results into README.md"),
 }

@@ -11,6 +11,7 @@ from rich.console import Console
 
 import algos
 from algos.base import EmbeddingLearner, TaskSpec
+from algos.hyper import OWN
 from bench.protocol.optimizer import learning_rate
 from bench.verbs.list import overview
 from tests import planted
@@ -211,7 +212,7 @@ def _others(entry, params):
     """Values of a hyper-parameter that differ from the one in use."""
     used = getattr(params, entry.name)
     if entry.metadata["choices"]:
-        return [choice for choice in entry.metadata["choices"] if choice not in (used, "mlp")]
+        return [choice for choice in entry.metadata["choices"] if choice not in (used, "mlp", OWN)]
     if entry.name == "clip_norm":
         return [1e-3]
     if isinstance(used, bool):

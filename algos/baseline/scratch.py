@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from algos.base import HyperParameters, MetaLearner, TaskSpec, hyper
-from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.backbones import ADAPTED, build_backbone
 from algos.nets.layers import Statistics
 from algos.optimization.maml import Network, Weights, predicted
 
@@ -28,7 +28,7 @@ class Scratch(MetaLearner):
 
     @dataclass(frozen=True)
     class Params(HyperParameters):
-        backbone: str = hyper("conv4", "network that is trained", BACKBONES)
+        backbone: str = hyper("conv4", "network that is trained", ADAPTED)
         hidden: int = hyper(64, "channels of each block")
         test_steps: int = hyper(10, "Adam steps on the whole support set", least=0)
         rate: float = hyper(3e-3, "Adam's rate")

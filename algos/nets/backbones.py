@@ -1,14 +1,20 @@
 """Backbones by name, so that one hyper-parameter gives any algorithm any of them."""
 
+import importlib
+
 from torch import nn
 
 from algos.base import TaskSpec
+from algos.hyper import OWN
 from algos.nets.conv4 import Conv4
 from algos.nets.mlp import MLP
 from algos.nets.r2d2 import R2D2Net
 from algos.nets.resnet12 import ResNet12
 
-BACKBONES = ("conv4", "conv4_stride", "conv4_valid", "r2d2", "resnet12", "mlp")
+ADAPTED = ("conv4", "conv4_stride", "conv4_valid", "r2d2", "resnet12", "mlp")
+"""Networks whose weights may differ by task, as an inner loop on all of them needs."""
+BACKBONES = (*ADAPTED, OWN)
+OWN_CODE = "algos.nets.own"
 
 
 def build_backbone(
@@ -20,6 +26,8 @@ def build_backbone(
     of each layer (mlp). depth, transform: for an mlp only, its number of layers (default two) and its bias
     transformation. ValueError: the network cannot take inputs of this shape, or has neither depth nor transform.
     """
+    if ".py:" in name:  # found by name, so that only the trainings that use it depend on its code
+        return importlib.import_module(OWN_CODE).build(name, spec)
     if name == "mlp":
         if len(spec.input_shape) != 1:
             raise ValueError(

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from algos.base import MetaLearner, Params, TaskSpec, hyper
-from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.backbones import ADAPTED, build_backbone
 from algos.nets.layers import Linear, Statistics
 
 NOT_ADAPTED = ("gamma", "beta")
@@ -101,7 +101,7 @@ class MAML(MetaLearner):
 
     @dataclass(frozen=True)
     class Params(Params):
-        backbone: str = hyper("conv4_stride", "network that is adapted", BACKBONES)
+        backbone: str = hyper("conv4_stride", "network that is adapted", ADAPTED)
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
         depth: int | None = hyper(None, "hidden layers of an mlp; null = two")
         bias_transform: int = hyper(

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from algos.base import LABELS, HyperParameters, MetaLearner, TaskSpec, hyper
-from algos.nets.backbones import BACKBONES, build_backbone
+from algos.nets.backbones import ADAPTED, build_backbone
 from algos.nets.layers import Statistics
 from algos.optimization.maml import Network, Weights, predicted
 from tasks.episodes import TRAIN_LABELS
@@ -88,7 +88,7 @@ class Reptile(MetaLearner):
         )
         schedule: str = hyper("linear", "course of the outer step", ("constant", "halve", "cosine", "linear"))
         halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
-        backbone: str = hyper("conv4_stride", "network that is adapted", BACKBONES)
+        backbone: str = hyper("conv4_stride", "network that is adapted", ADAPTED)
         hidden: int = hyper(64, "channels (conv4*) or units (mlp) of each block")
         meta_step: float = hyper(1.0, "initial step from the weights towards the mean of the tasks'")
         inner_steps: int = hyper(5, "optimiser steps in training")

@@ -41,7 +41,8 @@ class MetaTraining(Loop):
         self.best_weights = weights_of(learner)
         self._frozen_tasks()
         self.meta_update = partial(learner.meta_update, self.sampler, optimizer)
-        if source.device.type == "cuda" and learner.capturable:
+        own = ".py:" in getattr(self.params, "backbone", "")  # own networks may wait for values
+        if source.device.type == "cuda" and learner.capturable and not own:
             self.meta_update = Captured(learner, self.sampler, optimizer)
         settings = [{**job.as_dict(), "minutes": None, "threads": None}, dataclasses.asdict(self.params)]
         self.fingerprint = checkpoint.fingerprint(settings, source.digest, code)

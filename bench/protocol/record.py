@@ -10,12 +10,13 @@ import pandas as pd
 import safetensors.torch
 
 import algos
-from algos.base import MetaLearner
+from algos.base import MetaLearner, TaskSpec
 from bench.protocol.flops import gflops
 from bench.protocol.machine import choose
 from bench.protocol.memory import peak_memory_mb
 from bench.protocol.meta_training import MetaTraining
 from bench.protocol.provenance import now, provenance
+from bench.protocol.source_type import Source
 from bench.protocol.train import MODEL, Trained
 from bench.results.files import atomic_write
 from bench.results.frames import write_history
@@ -65,14 +66,22 @@ def record(
         **dataclasses.asdict(run),
         "algorithm": algos.name_of(run.algorithm),
         "variant_of": None if job.code == run.algorithm else algos.name_of(job.code),
+        "code": job.code,
         "title": title,
         **{key: getattr(learner, key) for key in ("family", "citation", "paper_mode")},
         "task_kind": run.kind,
         "hyper_parameters": resolved(learner) | _of_pretraining(pretraining),
         "training": cost(run.algorithm, trained, pretraining, start.memory_mb),
-        "data": {"digest": source.digest, "split": source.split_name},
+        "data": {"digest": source.digest, "split": source.split_name, "input": form(source, learner.spec)},
         "provenance": provenance(source.device, start.time) | {"precision": job.precision},
     }
+
+
+def form(source: Source, spec: TaskSpec) -> dict[str, Any]:
+    """Return what a program must know to give the learner inputs: their shape, kind and statistics."""
+    data = getattr(source, "data", None)
+    imagery = data.meta["imagery"] if data else None
+    return {"shape": spec.input_shape, "mean": spec.mean, "std": spec.std, "imagery": imagery}
 
 
 def resolved(learner: MetaLearner) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Trained learners on your own pictures, outside the benchmark."""

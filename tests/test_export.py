@@ -1,0 +1,72 @@
+"""`bench export`: every number of a study in one table, equal to what the run folders hold."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.paths import ROOT
+from bench.results.condition import CONDITION_COLUMNS
+from bench.results.run_folder import read_run
+from bench.statistics.export import COLUMNS
+from tests import planted
+from tests.planted import RUN, bench, folder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    home = tmp_path_factory.mktemp("export")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATA_ROOT", str(home / "data"))
+        patch.setenv("RESULTS_ROOT", str(home / "results"))
+        study = planted.write_study(
+            home,
+            algorithms=["protonet", "pixel_nn", "matching"],
+            shifts={"episodes": 4, "severities": {"shear": [1]}},
+        )
+        assert bench("export", study) == 2, "nothing has been trained"
+        for name in ("protonet", "pixel_nn"):
+            assert bench("train", study, RUN.format(name)) == bench("test", study, RUN.format(name)) == 0
+        assert bench("export", study) == 0
+        first = (home / "results" / "tiny" / "measured.parquet").read_bytes()
+        assert bench("export", study, "--out", home / "again.parquet") == 0
+    assert first == (home / "again.parquet").read_bytes()
+    return home, pd.read_parquet(home / "again.parquet")
+
+
+def test_columns_are_those_that_the_page_explains(exported):
+    _, frame = exported
+    assert list(frame) == list(COLUMNS)
+    page = (ROOT / "docs" / "results.md").read_text()
+    explained = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.M)
+    assert [name for cell in explained for name in re.findall(r"\w+", cell)] == list(COLUMNS)
+    assert set(frame["level"]) == {"episode", "validation", "run"}
+
+
+def test_every_episode_of_every_metric_is_there(exported):
+    home, frame = exported
+    for name in ("protonet", "pixel_nn"):
+        episodes = read_run(folder(home, name)).episodes()
+        rows = frame[(frame["algorithm"] == name) & (frame["level"] == "episode")]
+        for metric in ("accuracy", "nll", "brier"):
+            keys = ["strength" if column == "value" else column for column in [*CONDITION_COLUMNS, "episode"]]
+            found = rows[rows["metric"] == metric].set_index(keys)["value"]
+            expected = episodes.rename(columns={"value": "strength"}).set_index(keys)[metric]
+            assert len(found) == len(expected)
+            np.testing.assert_allclose(found.loc[list(expected.index)], expected, rtol=1e-6)
+        assert "mse" not in set(rows["metric"]), "a metric of the other kind of task has no rows"
+    assert set(frame["algorithm"]) == {"protonet", "pixel_nn"}, "a run that is missing has no rows"
+
+
+def test_curves_and_costs_are_there(exported):
+    home, frame = exported
+    ours = frame[frame["algorithm"] == "protonet"]
+    curve = ours[(ours["level"] == "validation") & (ours["metric"] == "val_score")]
+    history = read_run(folder(home)).history()
+    assert curve["step"].tolist() == history["step"].tolist()
+    np.testing.assert_allclose(curve["value"], history["val_score"])
+    costs = ours[ours["level"] == "run"].set_index("metric")["value"]
+    record = read_run(folder(home)).run
+    assert costs["parameters"] == record["training"]["parameters"] and costs["adapt_ms_per_task"] > 0
+    assert ours.loc[ours["level"] == "run", ["episode", "step", "shift"]].isna().all(axis=None)
