@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from algos.hyper import HyperParameters, hyper
+from algos.nets.augment import CROPS, augmented_tasks
 from algos.nets.layers import Statistics
 from tasks.episodes import TRAIN_LABELS, Episodes
 
@@ -32,9 +33,7 @@ class TaskSpec:
     parameters: int = 0
 
 
-LABELS = (
-    "classes and labels of a training task: any; or fixed by a partition into groups or tuples of classes"
-)
+LABELS = "classes and labels of a training task: any, or fixed by a partition of the classes"
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,13 @@ class Params(HyperParameters):
     train_shot: int | None = hyper(None, "support examples per class in training; null = as tested")
     train_query: int = hyper(5, "query examples per class in training")
     train_labels: str = hyper("shuffled", LABELS, TRAIN_LABELS)
-    learning_rate: float = hyper(1e-3, "Adam's rate in the outer loop")
-    schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "cosine"))
+    augment: str = hyper("none", "crops, colour jitter and mirroring of training photos", ("none", *CROPS))
+    optimizer: str = hyper("adam", "optimiser of the outer loop", ("adam", "sgd", "nesterov"))
+    momentum: float = hyper(0.9, "momentum of sgd and nesterov", least=0, most=1)
+    weight_decay: float = hyper(0.0, "L2 penalty of the outer loop", least=0)
+    learning_rate: float = hyper(1e-3, "rate in the outer loop")
+    schedule: str = hyper("cosine", "course of the rate", ("constant", "halve", "drops", "cosine"))
+    drops: str = hyper("", "shares of the updates and factors of the rate for schedule `drops`")
     halve_every: int = hyper(2_000, "meta-updates between halvings, for schedule `halve`")
     clip_norm: float = hyper(10.0, "largest global norm of the outer gradient; 0 = no clipping", least=0)
 
@@ -67,8 +71,10 @@ class MetaLearner(nn.Module):
     Params: ClassVar[type[HyperParameters]] = Params
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """Published settings by task, e.g. `{"omniglot": {...}, "omniglot 20way": {...}}`; the more specific one wins."""
+    stated: ClassVar[tuple[str, ...]] = ()
+    """Data sets for which a preset's `steps` are in the paper or its code: only there, a budget is a share of something."""
     yardstick: ClassVar[bool] = False
-    """A yardstick for the learners, not a competitor: it knows more about the tasks than they can, or does not learn at all."""
+    """A yardstick, not a competitor: it knows more about the tasks than learners can, or does not learn at all."""
     trainable: ClassVar[bool] = True
     pretraining: ClassVar[str | None] = None
     """A file under algos/pretraining/, trained once for all learners that name it: its encoder becomes theirs."""
@@ -76,23 +82,17 @@ class MetaLearner(nn.Module):
     """May a prediction see the other queries, through batch-norm statistics? What `predict` can do."""
     paper_mode: ClassVar[str] = "inductive"
     capturable: ClassVar[bool] = False
-    """Is each meta-update the same sequence of operations on the device? Then a GPU can replay it (bench/protocol/cuda_graph.py): no
-    decision by the number of the update, no numbers drawn on or copied from the host, no waiting for a value.
-    """
+    """May a GPU replay a recorded meta-update (bench/protocol/cuda_graph.py)? Only if nothing depends on its number or the host."""
     any_way: bool = True
     """May a test task have another number of classes than the learner was built for?"""
     test_steps: int | None = None
-    """Steps of the inner loop at test; None: there is no inner loop. `testing` scores after more or fewer of them.
-
-    -1: as many as the learner takes for a support set of that size.
-    """
+    """Steps of the inner loop at test; -1: as many as the learner takes for a support set of that size; None: no inner loop."""
 
     def __init__(self, spec: TaskSpec, params: HyperParameters):
         super().__init__()
         if spec.kind not in self.tasks:
-            raise ValueError(
-                f"{type(self).__name__} does not do {spec.kind}; it does {', '.join(self.tasks)}"
-            )
+            can = ", ".join(self.tasks)
+            raise ValueError(f"{type(self).__name__} does not do {spec.kind}; it does {can}")
         self.spec, self.params = spec, params
         self.transductive = self.paper_mode == "transductive"
 
@@ -109,9 +109,8 @@ class MetaLearner(nn.Module):
     def require_own_way(self, way: int, has: str, remedy: str = "") -> None:
         """For learners that cannot do any way. ValueError unless a task has as many classes as they were built for."""
         if way != self.spec.way:
-            raise ValueError(
-                f"{self.title} {has} {self.spec.way} classes and cannot do {way}-way tasks{remedy}"
-            )
+            wanted = f"cannot do {way}-way tasks{remedy}"
+            raise ValueError(f"{self.title} {has} {self.spec.way} classes and {wanted}")
 
     @contextmanager
     def testing(self, transductive: bool | None = None, steps: int | None = None) -> Iterator[None]:
@@ -167,7 +166,8 @@ class MetaLearner(nn.Module):
         """One step of meta-training; returns the loss, still on the device. The hook for other ways of training."""
         p = self.params
         way, shot = p.train_way or self.spec.way, p.train_shot or self.spec.shot
-        loss = self.outer_loss(sampler.sample(p.meta_batch, way, shot, p.train_query, p.train_labels))
+        episodes = sampler.sample(p.meta_batch, way, shot, p.train_query, p.train_labels)
+        loss = self.outer_loss(augmented_tasks(episodes, p.augment))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if p.clip_norm:
@@ -179,8 +179,8 @@ class MetaLearner(nn.Module):
 class EmbeddingLearner(MetaLearner):
     """A learner whose encoder is not adapted: it is embed, then `fit` on the support features, then `score`.
 
-    In inductive mode the encoder normalises with running statistics, so each image is embedded on its own (and once
-    per test set). In training and in transductive mode support and queries share one pass and its batch statistics.
+    In inductive mode the encoder normalises with running statistics, so each image is embedded on its own. In training
+    and in transductive mode support and queries share one pass and its batch statistics.
     """
 
     encoder: nn.Module

@@ -17,11 +17,6 @@ def results_root() -> Path:
     return Path(os.environ.get("RESULTS_ROOT", "results"))
 
 
-def reports_root() -> Path:
-    """Folder of reports (env REPORTS_ROOT, default `reports`)."""
-    return Path(os.environ.get("REPORTS_ROOT", "reports"))
-
-
 def modules_in(package: str) -> list[str]:
     """Dotted names of a package's modules, found by file name (`_private.py` and `__init__.py` left out), sorted.
 

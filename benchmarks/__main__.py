@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from bench.protocol import machine
+from bench.protocol.memory import keep_freed
 from bench.protocol.provenance import now, provenance
 from benchmarks import convolutions, maml, protonet, sampling, table, testing, updates
 from benchmarks.timing import Comparison, Scale, measure
@@ -45,7 +46,9 @@ def main() -> int:
     args = parser.parse_args()
     if unknown := set(args.cases) - set(CASES):
         parser.error(f"no case {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}")
-    run(args.cases or list(CASES), Scale(), machine.set_up(args.device, 1, tf32=True), args.output)
+    device = machine.set_up(args.device, 1, tf32=True)
+    keep_freed(device)
+    run(args.cases or list(CASES), Scale(), device, args.output)
     return 0
 
 

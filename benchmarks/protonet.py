@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from algos.metric.protonet import ProtoNet
 from bench.protocol import machine
+from bench.protocol.memory import keep_freed
 from benchmarks import plain, synthetic
 from benchmarks.maml import OurStep
 from benchmarks.timing import Comparison, Scale, Variant, stopwatch
@@ -45,9 +46,11 @@ def _remote(pool: ProcessPoolExecutor, name: str) -> Callable[[int], tuple[float
 
 
 def _start(scale: Scale, device: torch.device, keep: bool) -> None:
-    """Prepare a child process; with `keep`, call `machine.set_up`, which adds the malloc setting."""
+    """Prepare a child process; with `keep`, prepare the machine and keep freed memory, as trainings do."""
     global _device
     _device = machine.set_up(device.type, 1, tf32=True) if keep else device
+    if keep:
+        keep_freed(_device)
     torch.set_num_threads(1)
     episodes = synthetic.episodes(1, scale.way, SHOT, QUERY, _device)
     model = synthetic.learner(ProtoNet, _device, scale.way, hidden=scale.hidden)

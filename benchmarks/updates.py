@@ -10,7 +10,7 @@ import torch
 import algos
 from algos.nets.layers import train_in
 from bench.protocol.cuda_graph import WARM_UP, Captured
-from bench.protocol.optimizer import adam, set_rate
+from bench.protocol.optimizer import build_optimizer, set_rate
 from benchmarks import synthetic
 from benchmarks.maml import OurStep
 from benchmarks.timing import Comparison, Scale, Variant, local
@@ -50,7 +50,7 @@ class Update(OurStep):
         values = {key: value for key, value in wanted.items() if key in known}
         self.model = synthetic.learner(kind, device, **values).train()
         train_in(self.model, dtype)
-        self.optimizer = adam(self.model, device)
+        self.optimizer = build_optimizer(self.model, device)
         set_rate(self.optimizer, 0.0)
         self.generator = torch_generator(device, "benchmarks")
         self.device, self.episodes = device, None  # drawn at the first call, when the sizes are known

@@ -59,8 +59,3 @@ def pictures_path(name: str) -> Path:
 def path_name(name: str) -> str:
     """Return the data set's name for paths and anchors: own pictures have a path in theirs, other names stay as they are."""
     return folder_name(name) if name.startswith(FOLDER) else name
-
-
-def is_prepared(name: str, root: Path | None = None) -> bool:
-    """Whether the data set of this name has its prepared form below `root` (default: `prepared_root()`)."""
-    return ((root or prepared_root()) / folder_name(name) / "meta.json").exists()

@@ -1,7 +1,8 @@
 """Few-shot episodes: drawn on the device while training, frozen as index lists for validation and test."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -86,9 +87,8 @@ class EpisodeSampler:
         self.counts = self.listed = None
         if split.counts:  # int64 [classes], and flat ids of all images, without the padding
             self.counts = torch.tensor(split.counts, device=split.images.device)
-            self.listed = torch.cat(
-                [self.per_class * c + torch.arange(count) for c, count in enumerate(split.counts)]
-            ).to(split.images.device)
+            listed = [self.per_class * c + torch.arange(count) for c, count in enumerate(split.counts)]
+            self.listed = torch.cat(listed).to(split.images.device)
 
     def sample(self, tasks: int, way: int, shot: int, query: int, labels: str = "shuffled") -> Episodes:
         """Draw `tasks` episodes, each with its own classes, labels, images and order of support and query.
@@ -137,6 +137,14 @@ class EpisodeSampler:
         return flat.gather(1, order), labels.gather(1, order)
 
 
+class Choice(NamedTuple):
+    """Pools of classes, one of which is drawn for each episode. in_order: all of it, in its order (see tasks/choices.py)."""
+
+    name: str
+    pools: list[np.ndarray]
+    in_order: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class FrozenEpisodes:
     """Index lists shared by every algorithm, seed and device, so that statistics can be paired.
@@ -161,16 +169,13 @@ class FrozenEpisodes:
         shot: int,
         query: int,
         *axes: str | int,
-        groups: list[str] | None = None,
-        fixed_labels: bool = False,
+        choice: Choice | None = None,
         counts: list[int] | None = None,
     ) -> "FrozenEpisodes":
         """Draw episodes as a pure function of the arguments; episode t does not depend on how many follow it.
 
-        axes: further names that the draws depend on. groups: group of each class; all classes of an episode are then of
-        one group, drawn evenly from the groups that are large enough. fixed_labels: each episode is a tuple of
-        `partition` with the labels of the partition. counts: images of each class, where some have less than `per_class`.
-        ValueError: the part, a class or every group is too small.
+        axes: further names that the draws depend on. choice: of the classes, any by default. counts: images of each
+        class, where some have less than `per_class`. ValueError: the part or a class is too small.
         """
         smallest = min(counts or [per_class])
         if way > classes or shot + query > smallest:
@@ -178,24 +183,18 @@ class FrozenEpisodes:
                 f"{way}-way {shot}-shot episodes with {query} queries per class need {way} classes of {shot + query} "
                 f"images; this part has {classes} of {smallest}: lower way, shot or query"
             )
-        if fixed_labels:
-            pools, choice = list(partition(classes, way)), ("fixed labels",)
-        elif groups is not None:
-            pools, choice = _pools(groups, way), ("within groups",)
-        else:
-            pools, choice = [np.arange(classes)], ()
-        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *choice)
+        names = (choice.name,) if choice else ()
+        choice = choice or Choice("", [np.arange(classes)])
+        generator = numpy_generator("episodes", classes, per_class, way, shot, query, *axes, *names)
         sizes = counts or [per_class] * classes
-        rows = [
-            cls._draw_one(generator, pools, fixed_labels, per_class, sizes, way, shot, query)
-            for _ in range(tasks)
-        ]
+        rows = [cls._draw_one(generator, choice, per_class, sizes, way, shot, query) for _ in range(tasks)]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)), way, shot)
 
     @staticmethod
-    def _draw_one(generator, pools, in_order, per_class, sizes, way, shot, query):
-        pool = pools[generator.integers(len(pools))] if len(pools) > 1 else pools[0]
-        chosen = pool if in_order else generator.permutation(pool)[:way]
+    def _draw_one(generator, choice, per_class, sizes, way, shot, query):
+        several = len(choice.pools) > 1
+        pool = choice.pools[generator.integers(len(choice.pools)) if several else 0]
+        chosen = pool if choice.in_order else generator.permutation(pool)[:way]
         images = np.stack([generator.permutation(sizes[c])[: shot + query] for c in chosen])
         flat = chosen[:, None] * per_class + images
         support, query_order = generator.permutation(way * shot), generator.permutation(way * query)
@@ -220,29 +219,17 @@ class FrozenEpisodes:
 
     def head(self, tasks: int) -> "FrozenEpisodes":
         """Return the first `tasks` episodes."""
-        return FrozenEpisodes(
-            self.support[:tasks],
-            self.support_y[:tasks],
-            self.query[:tasks],
-            self.query_y[:tasks],
-            self.way,
-            self.shot,
-        )
+        arrays = (self.support, self.support_y, self.query, self.query_y)
+        return FrozenEpisodes(*(array[:tasks] for array in arrays), self.way, self.shot)
 
-    def relabelled(self) -> "FrozenEpisodes":
-        """Return the same images with each support class under the label of another class; queries keep their labels.
-
-        Labels move up by 1 to way - 1, in turn over the episodes, so each class has each wrong label equally often.
-        """
-        moved = 1 + np.arange(len(self)) % (self.way - 1)
-        return replace(self, support_y=(self.support_y + moved[:, None]) % self.way)
+    def tensors(self, part: slice, device: torch.device) -> tuple[Tensor, ...]:
+        """Return support, support_y, query and query_y of some episodes, on a device."""
+        arrays = (self.support, self.support_y, self.query, self.query_y)
+        return tuple(torch.from_numpy(array[part]).to(device) for array in arrays)
 
     def batch(self, split: ImageSplit, start: int, stop: int) -> Episodes:
         """Return episodes `start` to `stop - 1` as images of `split`, on its device."""
-        support, support_y, query, query_y = (
-            torch.from_numpy(array[start:stop]).to(split.images.device)
-            for array in (self.support, self.support_y, self.query, self.query_y)
-        )
+        support, support_y, query, query_y = self.tensors(slice(start, stop), split.images.device)
         return Episodes(split.gather(support), support_y, split.gather(query), query_y, self.way)
 
 
@@ -257,12 +244,3 @@ def check_sizes(split: ImageSplit, shot: int, query: int, key: str) -> None:
             f"{shot} support + {query} query: {shown}{', ...' if len(small) > 5 else ''}; "
             f"lower the shot or {key}, or add images to these classes or leave them out"
         )
-
-
-def _pools(groups: list[str], way: int) -> list[np.ndarray]:
-    """Classes of each group that has at least `way` of them. ValueError: there is no such group."""
-    names, counts = np.unique(groups, return_counts=True)
-    large = names[counts >= way]
-    if not len(large):
-        raise ValueError(f"no group has {way} classes (the largest has {counts.max()}): lower way")
-    return [np.flatnonzero(np.array(groups) == name) for name in large]

@@ -142,7 +142,3 @@ class FunctionEpisodes:
         """Return episodes `start` to `stop - 1` on the device."""
         arrays = (self.x, self.y, self.truth.astype(np.float32))
         return _split(*(torch.from_numpy(array[start:stop]).to(device) for array in arrays), self.shot)
-
-    def curve(self, episode: int, x: np.ndarray) -> np.ndarray:
-        """Return the true function of an episode at x `[n]`, without noise: `[n]`."""
-        return self.functions.value(self.truth[episode, :, None, None], x[None])[0]

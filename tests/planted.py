@@ -17,6 +17,8 @@ from tasks.preparation.write import write_prepared
 from tasks.seeds import numpy_generator, torch_generator
 
 WAY, SHOT, SIZE = 3, 2, 28
+OF_THE_TRAINER = ("optimizer", "momentum", "weight_decay", "drops")
+"""Hyper-parameters of the outer optimiser, which no learner sees: tests/test_optimizer.py has their effects."""
 RUN = "planted/3way_2shot/{}/seed0"
 """Name of a run of `write_study`, by algorithm."""
 SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rate": 3e-3}

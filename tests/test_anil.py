@@ -26,11 +26,12 @@ def test_the_closed_form_inner_gradient_equals_autograd(regression):
     torch.testing.assert_close(head_gradient(inputs, weight, target, regression), expected)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_it_is_maml_with_a_frozen_body(kind, monkeypatch):
+def test_it_is_maml_with_a_frozen_body(kind, reduction, monkeypatch):
     """Loss and meta-gradient, on a network without batch norm (the two normalise in different ways)."""
     spec = TaskSpec("toy", kind, (6,), 3, 2)
-    values = dict(backbone="mlp", hidden=7, inner_rate=0.3, inner_steps=4)
+    values = dict(backbone="mlp", hidden=7, inner_rate=0.3, inner_steps=4, inner_reduction=reduction)
     anil, reference = ANIL(spec, ANIL.Params(**values)), maml.MAML(spec, maml.MAML.Params(**values))
     reference.net.backbone, reference.net.head = anil.encoder, anil.head
     frozen = tuple(f"backbone.{name}" for name, _ in anil.encoder.named_parameters())

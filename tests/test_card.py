@@ -148,7 +148,7 @@ def test_errors_name_the_file_and_what_is_known(tmp_path):
         algos.card("protonets")
     with pytest.raises(ValueError, match="no algorithm 'supervised'; known: "):
         algos.card("supervised")
-    with pytest.raises(ValueError, match="no pretraining 'protonet'; known: supervised"):
+    with pytest.raises(ValueError, match="no pretraining 'protonet'; known: supervised, supervised_cosine"):
         algos.pretraining_card("protonet")
     with pytest.raises(FileNotFoundError, match="algorithm file nowhere.py does not exist"):
         algos.card("nowhere.py")

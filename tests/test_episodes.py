@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
+from tasks.choices import fixed_labels, relabelled
 from tasks.dataset import ImageData, ImageSplit
 from tasks.episodes import TRAIN_LABELS, Episodes, EpisodeSampler, FrozenEpisodes, draw_distinct, partition
 from tasks.seeds import numpy_generator, seed_from, torch_generator
@@ -190,14 +191,16 @@ def test_labels_that_are_unknown_or_impossible_are_refused(split):
 
 def test_frozen_episodes_of_fixed_labels_are_tuples_and_their_support_can_be_relabelled(split):
     def draw(tasks):
-        return FrozenEpisodes.draw(CLASSES, PER_CLASS, tasks, 4, 2, 3, "fixed", fixed_labels=True)
+        return FrozenEpisodes.draw(
+            CLASSES, PER_CLASS, tasks, 4, 2, 3, "fixed", choice=fixed_labels(CLASSES, 4)
+        )
 
     frozen, tuples = draw(120), {tuple(row) for row in partition(CLASSES, 4)}
     assert {tuple(row) for row in classes_by_label(frozen.batch(split, 0, 120))} == tuples
     assert frozen.head(20).digest == draw(20).digest
-    moved = frozen.relabelled()
+    moved = relabelled(frozen)
     assert (moved.support_y != frozen.support_y).all() and np.array_equal(moved.query_y, frozen.query_y)
-    assert moved.head(20).digest == frozen.head(20).relabelled().digest != frozen.head(20).digest
+    assert moved.head(20).digest == relabelled(frozen.head(20)).digest != frozen.head(20).digest
     of_label = moved.support_y[frozen.support_y == 1]
     assert np.bincount(of_label, minlength=4).tolist() == [80, 0, 80, 80]
     labels = classes_by_label(

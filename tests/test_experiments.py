@@ -12,6 +12,7 @@ from bench.study import jobs
 from bench.study.experiments import Experiments
 from bench.study.settings import Shifts
 from bench.study.study import Study
+from tasks.choices import within_groups
 from tasks.episodes import FrozenEpisodes
 from tasks.preparation.write import write_prepared
 from tests import planted
@@ -95,12 +96,12 @@ def test_a_prototype_head_on_the_features_of_protonet_is_protonet(source):
 
 def test_episodes_within_groups_stay_within_them_and_reach_every_large_one():
     groups = ["a"] * 5 + ["b"] * 2 + ["c"] * 7
-    frozen = FrozenEpisodes.draw(14, 6, 200, 3, 1, 2, "axis", groups=groups)
+    frozen = FrozenEpisodes.draw(14, 6, 200, 3, 1, 2, "axis", choice=within_groups(groups, 3))
     seen = [{groups[image // 6] for image in row} for row in np.hstack([frozen.support, frozen.query])]
     assert all(len(names) == 1 for names in seen)
     assert {name for names in seen for name in names} == {"a", "c"}, "b has too few classes"
     with pytest.raises(ValueError, match="no group has 8 classes"):
-        FrozenEpisodes.draw(14, 6, 2, 8, 1, 2, "axis", groups=groups)
+        within_groups(groups, 8)
 
 
 def test_a_study_with_lakes_runs_must_not_train_on_their_characters():

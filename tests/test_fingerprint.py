@@ -45,7 +45,9 @@ def test_what_only_types_need_does_not_count_and_what_is_found_by_name_does(tmp_
     )
     assert names(closure(file)) >= {"tasks/seeds.py", "bench/paths.py", "algos/pretraining/supervised.py"}
     assert "tasks/shifts.py" not in names(closure(file))
-    assert modules_in("algos.pretraining") == ["algos.pretraining.supervised"]
+    assert modules_in("algos.pretraining") == [
+        f"algos.pretraining.{name}" for name in ("supervised", "supervised_cosine")
+    ]
 
 
 def test_unknown_verbs_and_algorithms_are_errors():

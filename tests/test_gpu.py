@@ -10,7 +10,7 @@ from algos import load
 from algos.base import MetaLearner
 from bench.protocol import machine
 from bench.protocol.cuda_graph import WARM_UP, Captured
-from bench.protocol.optimizer import adam, load_state, set_rate
+from bench.protocol.optimizer import build_optimizer, load_state, set_rate
 from bench.protocol.provenance import now, provenance
 from benchmarks import synthetic
 from tasks.dataset import ImageData
@@ -83,7 +83,7 @@ def test_a_recorded_update_does_what_the_ordinary_one_does(name):
     found = {}
     for recorded in (False, True):
         learner = planted.small(load(name), meta_batch=4).double().to(GPU).train()
-        optimizer = adam(learner, GPU)
+        optimizer = build_optimizer(learner, GPU)
         update = Captured(learner, doubled_sampler(), optimizer) if recorded else None
         sampler = doubled_sampler()
         losses = []
@@ -124,7 +124,9 @@ def test_a_training_resumes_on_another_device():
     learners = {
         device: planted.small(load("protonet")).double().to(device).train() for device in ("cpu", "cuda")
     }
-    optimizers = {device: adam(learner, torch.device(device)) for device, learner in learners.items()}
+    optimizers = {
+        device: build_optimizer(learner, torch.device(device)) for device, learner in learners.items()
+    }
     tasks = planted.episodes(name="training", part="train")
     learners["cpu"].meta_update(Given(on("cpu", tasks)), optimizers["cpu"])
     load_state(optimizers["cuda"], optimizers["cpu"].state_dict())

@@ -1,4 +1,4 @@
-"""The supervised pretraining that Baseline and Baseline++ share, alone and as part of a study (card E26)."""
+"""The supervised pretrainings of Baseline and Baseline++, alone and as part of a study (card E26)."""
 
 import dataclasses
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from safetensors.torch import load_file
 
@@ -18,21 +19,35 @@ from tests import planted
 from tests.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
+STAGES = {"finetune": "supervised", "cosine_finetune": "supervised_cosine"}
 
 
-@pytest.mark.parametrize("classifier", ["linear", "cosine"])
-def test_the_pretraining_learns_to_tell_the_training_classes(classifier):
-    pretraining = planted.small_pretraining(
-        "supervised", steps=150, classifier=classifier, learning_rate=0.01
-    )
+@pytest.mark.parametrize("name", STAGES.values())
+def test_the_pretraining_learns_to_tell_the_training_classes(name):
+    pretraining = planted.small_pretraining(name, steps=150, learning_rate=0.01)
     losses = planted.trained(pretraining, 150)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     assert planted.accuracy(pretraining, planted.episodes(tasks=50)) > 0.9
 
 
+def test_the_cosine_stage_trains_the_classifier_of_the_paper_and_selects_by_the_cosine():
+    stage = planted.small_pretraining("supervised_cosine", hidden=4).eval()
+    features = torch.randn(1, 6, stage.encoder.features)
+    classes = stage.head.direction / stage.head.direction.norm(dim=0) * stage.head.length
+    expected = 2 * F.cosine_similarity(features[0].unsqueeze(2), classes.unsqueeze(0), dim=1)
+    lengths = stage.head.length / classes.norm(dim=0)
+    torch.testing.assert_close(
+        stage.head(features)[0], expected * stage.head.length * lengths, rtol=1e-3, atol=1e-4
+    )
+    means = torch.randn(1, 3, stage.encoder.features)
+    scores = stage.score(means, features)[0]
+    torch.testing.assert_close(scores, F.cosine_similarity(features[0].unsqueeze(1), means, dim=2))
+    torch.testing.assert_close(stage.score(7 * means, features)[0], scores), "lengths do not matter"
+
+
 def test_every_hyper_parameter_of_the_pretraining_has_an_effect():
     changes = {"batch_size": 7, "learning_rate": 0.1, "hidden": 5, "backbone": "conv4_stride", "steps": 4,
-               "classifier": "cosine", "augment": True, "schedule": "constant"}  # fmt: skip
+               "augment": True, "schedule": "constant"}  # fmt: skip
 
     def outcome(**values):
         return planted.trained(planted.small_pretraining("supervised", **{"steps": 8, **values}), 3)
@@ -47,7 +62,8 @@ def test_every_hyper_parameter_of_the_pretraining_has_an_effect():
 
 BOTH = ["finetune", "cosine_finetune"]
 PRETRAINING = "planted/supervised/seed0"
-SMALL = {"supervised": {"hidden": 8, "batch_size": 32}}
+SIZES = {"hidden": 8, "batch_size": 32}
+SMALL = {"supervised": SIZES}
 
 
 @pytest.fixture
@@ -65,28 +81,30 @@ def run_name(algorithm: str) -> str:
     return f"planted/3way_2shot/{algorithm}/seed0"
 
 
-def test_both_start_from_the_same_features_and_state_their_cost(home):
-    values = {"supervised": {"hidden": 8, "batch_size": 32, "steps": 120, "learning_rate": 0.01}}
+def test_each_starts_from_the_features_of_its_own_stage_and_states_their_cost(home):
+    values = dict.fromkeys(STAGES.values(), SIZES | {"steps": 120, "learning_rate": 0.01})
     study = planted.write_study(home, algorithms=BOTH, overrides=values)
-    assert bench("train", study, PRETRAINING) == 0
     root = home / "results" / "tiny"
-    trunk = load_file(root / PRETRAINING / "model.safetensors")
-    pretraining = read_run(root / PRETRAINING)
-    for algorithm in BOTH:
+    heads = {"finetune": {"head.weight", "head.bias"}, "cosine_finetune": {"head.direction", "head.length"}}
+    for algorithm, stage in STAGES.items():
+        shared = f"planted/{stage}/seed0"
+        assert bench("train", study, shared) == 0
+        trunk = load_file(root / shared / "model.safetensors")
+        pretraining = read_run(root / shared)
         name = run_name(algorithm)
         assert bench("train", study, name) == bench("test", study, name) == 0
         run = read_run(root / name)
         weights = load_file(root / name / "model.safetensors")
         assert all(torch.equal(weights[key], trunk[key]) for key in weights)
-        assert set(trunk) - set(weights) == {"head.weight", "head.bias"}
+        assert set(trunk) - set(weights) == heads[algorithm]
         assert run.status == "ok" and run.history().equals(pretraining.history())
         assert run.run["training"]["cpu_seconds"] == pretraining.run["training"]["cpu_seconds"] > 0
-        assert run.run["hyper_parameters"]["supervised.hidden"] == 8
+        assert run.run["hyper_parameters"][f"{stage}.hidden"] == 8
         assert run.episodes().query("shift == 'none' and mode == 'inductive'")["accuracy"].mean() > 0.8
 
 
 def test_a_missing_pretraining_is_named_with_the_command(home, capsys):
-    study = planted.write_study(home, algorithms=BOTH, overrides=SMALL)
+    study = planted.write_study(home, algorithms=["finetune"], overrides=SMALL)
     assert bench("train", study, run_name("finetune")) == 2
     assert f"python -m bench train {study} {PRETRAINING}`" in capsys.readouterr().err
 
@@ -106,7 +124,7 @@ def test_a_stopped_pretraining_resumes_to_the_same_bytes(home):
     train = {"steps": 300, "validate_every": 50, "validation_episodes": 8, "device": "cpu"}
     models = []
     for name in ("undisturbed", "disturbed"):
-        study = planted.write_study(home, study=name, algorithms=BOTH, overrides=values, train=train)
+        study = planted.write_study(home, study=name, algorithms=["finetune"], overrides=values, train=train)
         folder = home / "results" / name / PRETRAINING
         if name == "disturbed":
             command = [sys.executable, "-m", "bench", "train", str(study), PRETRAINING]
@@ -133,7 +151,10 @@ def test_the_dag_has_one_pretraining_per_data_set_and_seed(workspace):
     )
     printed = workspace.snakemake("--dry-run", "--printshellcmds", "--configfile", study)
     pretrainings = [
-        f"{dataset}/supervised/seed{seed}" for dataset in ("glyphs", "omniglot") for seed in (0, 1)
+        f"{dataset}/{stage}/seed{seed}"
+        for dataset in ("glyphs", "omniglot")
+        for stage in STAGES.values()
+        for seed in (0, 1)
     ]
     jobs = [line.split(" > ")[0].split()[-1] for line in printed.splitlines() if "-m bench train" in line]
     assert sorted(job for job in jobs if "supervised" in job) == pretrainings
@@ -142,7 +163,8 @@ def test_the_dag_has_one_pretraining_per_data_set_and_seed(workspace):
 
 
 def test_snakemake_trains_the_pretraining_first_and_repeats_what_depends_on_it(workspace):
-    study = workspace.study(algorithms=BOTH, overrides={"supervised": {"hidden": 4, "batch_size": 8}})
+    small = {"hidden": 4, "batch_size": 8}
+    study = workspace.study(algorithms=BOTH, overrides=dict.fromkeys(STAGES.values(), small))
     cell = "glyphs/5way_1shot"
     targets = [f"results/tiny/{cell}/{algorithm}/seed0/episodes.parquet" for algorithm in BOTH]
     workspace.snakemake(*targets, "--configfile", study)
@@ -150,9 +172,9 @@ def test_snakemake_trains_the_pretraining_first_and_repeats_what_depends_on_it(w
     document = yaml.safe_load((workspace.folder / study).read_text())
     document["overrides"]["supervised"]["hidden"] = 5
     (workspace.folder / study).write_text(yaml.safe_dump(document))
-    expected = {f"{verb} {cell}/{algorithm}/seed0" for verb in ("train", "test") for algorithm in BOTH}
+    expected = {f"{verb} {cell}/finetune/seed0" for verb in ("train", "test")}
     assert workspace.plan(*targets, "--configfile", study) == expected | {"train glyphs/supervised/seed0"}
-    document["overrides"] = {"supervised": {"hidden": 4, "batch_size": 8}, "finetune": {"epochs": 7}}
+    document["overrides"] = dict.fromkeys(STAGES.values(), small) | {"finetune": {"epochs": 7}}
     (workspace.folder / study).write_text(yaml.safe_dump(document))
     plan = workspace.plan(*targets, "--configfile", study)
     assert plan == {f"{verb} {cell}/finetune/seed0" for verb in ("train", "test")}

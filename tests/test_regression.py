@@ -16,6 +16,7 @@ from bench.study import jobs
 from bench.study.experiments import Experiments
 from bench.study.settings import Shifts
 from tasks.sinusoid import Sinusoids
+from tests.planted import OF_THE_TRAINER
 from tests.waves import CPU, cast, sampler, small, waves
 
 NAMES = [name for name in algos.discover() if "regression" in algos.load(name).tasks]
@@ -70,6 +71,10 @@ def test_a_distribution_is_around_the_prediction_and_narrower_near_the_support(n
         assert learner.distribution(phi, tasks.support_x)[1].mean() < variance.mean()
 
 
+WITHOUT_EFFECT = ("train_way", "train_labels", "augment", *OF_THE_TRAINER)
+"""On generated tasks, which have no classes and no images; and what no learner sees."""
+
+
 @pytest.mark.parametrize("name", ONLY)
 def test_every_hyper_parameter_has_an_effect(name):
     """As test_contract.py says of those that classify."""
@@ -79,12 +84,12 @@ def test_every_hyper_parameter_has_an_effect(name):
     needed |= {"clip_norm": {"clip_norm": 0.0}}
     others = {"train_shot": [6], "clip_norm": [1e-3]}
     for entry in dataclasses.fields(kind.Params):
-        if entry.name in ("train_way", "train_labels"):  # generated tasks have no classes
+        if entry.name in WITHOUT_EFFECT:
             continue
         base = usual | needed.get(entry.name, {})
         used = getattr(small(name, **base).params, entry.name)
         values = others.get(entry.name) or entry.metadata["choices"] or [2 * used]
-        for value in (value for value in values if value != used):
+        for value in (value for value in values if value not in (used, "drops")):
             plain, changed = (_outcome(small(name, **o)) for o in (base, base | {entry.name: value}))
             assert not torch.equal(plain, changed), f"{entry.name} = {value!r} changes nothing"
 

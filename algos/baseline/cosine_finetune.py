@@ -6,10 +6,8 @@ class, which keeps the examples of a class close together.
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline++).
 
 Deviations from the paper and its released code:
-1. Baseline and Baseline++ share one supervised pretraining, which has a linear classifier unless the study sets
-   `supervised: {classifier: cosine}`; the paper trains Baseline++'s features with a cosine classifier.
-2. The deviations of the supervised pretraining (algos/pretraining/supervised.py).
-3. One random start is drawn for each position in the support set, and a class takes the start of its first example, so
+1. The deviations of its pretraining (algos/pretraining/supervised_cosine.py).
+2. One random start is drawn for each position in the support set, and a class takes the start of its first example, so
    the numbering of the classes does not matter. The order of the examples is drawn once and is the same for all tasks.
 """
 
@@ -26,6 +24,7 @@ SCALE = 2.0
 
 class CosineFinetune(Finetune):
     title = "Baseline++"
+    pretraining = "supervised_cosine"
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Head:
         """Return the directions `[B, D, way]` and lengths `[B, 1, way]` of the classes (weight norm)."""

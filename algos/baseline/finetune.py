@@ -6,7 +6,7 @@ is fitted to the support set of each task.
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019 (Baseline).
 
 Deviations from the paper and its released code:
-1. The deviations of the supervised pretraining (algos/pretraining/supervised.py), which `cosine_finetune` shares.
+1. The deviations of the supervised pretraining (algos/pretraining/supervised.py).
 2. The classifier starts at zero, not at random: the fit is convex.
 3. The order of the examples is drawn once and is the same for all tasks.
 """

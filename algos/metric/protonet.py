@@ -8,7 +8,8 @@ Deviations from the paper:
 1. There is no second training on meta-train + meta-val; meta-val selects the checkpoint.
 2. A `scale` below 1 softens the start where there are many features (1,600 on photos: the loss starts near 100, and
    Adam's memory of those gradients slows the next thousand updates).
-3. The default schedule is a cosine over the declared updates; the paper's halving every 2,000 episodes is `halve`.
+3. Length and checkpoint: the code stops by patience on meta-val; the presets' 20,000 episodes are ours.
+4. The default schedule is a cosine over the declared updates; the paper's halving every 2,000 episodes is `halve`.
 """
 
 from dataclasses import dataclass

@@ -52,6 +52,7 @@ class Relation(EmbeddingLearner):
     title = "Relation Network"
     family = "metric-based"
     citation = "Sung et al. 2018"
+    stated = ("omniglot", "miniimagenet")
     capturable = True
     paper_mode = "transductive"
     presets = {

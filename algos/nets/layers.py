@@ -4,10 +4,8 @@ Activations are `[B, n, ...]`: B tasks of n images. A parameter is either shared
 (`[B, O, C, k, k]`, put in place by `torch.func.functional_call`), so that the inner loop of a batch of tasks is one set
 of tensor operations.
 
-Batch norm has two forms, which a test compares up to second derivatives: PyTorch's kernel for the images of one task,
-and a form for all tasks at once, written out from mean, variance and rsqrt. In both, the caller chooses the source of
-the statistics, and nothing is updated implicitly. (Do not use vmap: the native layers' second derivatives are wrong
-there.)
+Batch norm has two forms: PyTorch's kernel for the images of one task, and one for all tasks at once, written out. In both,
+the caller chooses the source of the statistics. (Under vmap, the native layers' second derivatives are wrong.)
 """
 
 import math
@@ -96,9 +94,8 @@ class Linear(nn.Module):
 class ConvNorm(nn.Module):
     """Convolution, batch norm, optional max-pooling, optional (leaky) ReLU: `[B, n, C, H, W]` -> `[B, n, O, H', W']`.
 
-    There is no bias before batch norm (it would have no effect and an exactly zero gradient). The sign of gamma is
-    folded into the filters, so that pooling can come before the affine map and the ReLU, which then process a quarter
-    of the numbers: max(g * a) = g * max(a) for g > 0, and both maps are monotone.
+    There is no bias before batch norm, where it has no effect. The sign of gamma is folded into the filters, so that
+    pooling can come before the affine map and the ReLU: max(g * a) = g * max(a) for g > 0, and both are monotone.
     """
 
     def __init__(

@@ -77,6 +77,7 @@ class ALPaCA(EmbeddingLearner):
     title = "ALPaCA"
     family = "optimization-based"
     citation = "Harrison et al. 2018"
+    stated = ("sinusoid",)
     tasks = ("classification", "regression")
     presets = {
         "omniglot": dict(train_way=20, meta_batch=2, schedule="halve", halve_every=2_000),

@@ -12,7 +12,9 @@ Deviations from the paper:
 2. `head_init: shared` starts every class from one learned vector (Ye & Chao 2022); the paper's head is `free`.
 3. `test_head: nil` is the paper's NIL: at test there is no head; support labels are weighted by a softmax of the
    cosine.
-4. Rates and steps on Omniglot follow the paper's appendix from memory; no official code was found.
+4. Rates and steps on Omniglot follow the paper's appendix from memory, and their length is ours; no official code was
+   found. The inner loss is the mean cross-entropy. If the paper's rates, like those of MAML's code, are for the loss
+   summed over classes, `inner_reduction: sum` is the paper's; paper.yaml has it, by this inference.
 """
 
 from dataclasses import dataclass
@@ -42,6 +44,7 @@ class ANIL(EmbeddingLearner):
     citation = "Raghu et al. 2020"
     tasks = ("classification", "regression")
     paper_mode = "transductive"
+    stated = ("miniimagenet",)
     presets = {
         "omniglot": dict(inner_rate=0.1, inner_steps=5, test_steps=5, schedule="constant", clip_norm=0.0),
         "miniimagenet": dict(
@@ -58,6 +61,7 @@ class ANIL(EmbeddingLearner):
         inner_rate: float = hyper(0.4, "step size of the inner loop")
         inner_steps: int = hyper(5, "gradient steps of the head in training")
         test_steps: int = hyper(10, "gradient steps of the head at test", least=0)
+        inner_reduction: str = hyper("mean", "of the inner cross-entropy, per shot", ("mean", "sum"))
         head_init: str = hyper("free", "start of each class: its own, or one for all", ("free", "shared"))
         test_head: str = hyper("adapted", "classifier at test; nil = nearest support", ("adapted", "nil"))
 
@@ -81,9 +85,11 @@ class ANIL(EmbeddingLearner):
         if self.nil:
             return F.normalize(features, dim=-1), target
         inputs, weight = self._with_bias(features), self._start(len(features), way)
+        summed = self.params.inner_reduction == "sum" and not self.regression
+        rate = self.params.inner_rate * (way if summed else 1)
         for _ in range(self.params.inner_steps if self.training else self.test_steps):
             gradient = head_gradient(inputs, weight, target, self.regression)
-            weight = weight - self.params.inner_rate * gradient
+            weight = weight - rate * gradient
         return weight
 
     def _start(self, tasks: int, way: int) -> Tensor:

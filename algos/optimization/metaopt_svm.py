@@ -6,9 +6,8 @@ program is differentiated implicitly, so that meta-training finds features on wh
 Lee, Maji, Ravichandran, Soatto: Meta-Learning with Differentiable Convex Optimization. CVPR 2019.
 
 Deviations from the paper and its released code:
-1. The optimiser is Adam instead of SGD with momentum and weight decay; there is no image augmentation.
+1. The preset for miniImageNet has the published values, augmentation and optimiser; defaults suit small networks.
 2. The program is solved to its optimum; the released code stops after 3 iterations of its solver at test.
-3. Defaults suit small networks; the preset for miniImageNet has the published values.
 """
 
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 from algos.base import Params, hyper
 from algos.nets.backbones import BACKBONES
 from algos.nets.svm import crammer_singer
-from algos.optimization.metaopt_ridge import MetaOptRidge
+from algos.optimization.metaopt_ridge import RECIPE, MetaOptRidge
 
 
 class MetaOptSVM(MetaOptRidge):
@@ -29,7 +28,7 @@ class MetaOptSVM(MetaOptRidge):
         "omniglot": dict(meta_batch=4, schedule="halve", halve_every=2_000),
         "miniimagenet": dict(
             backbone="resnet12", scale=1.0, meta_batch=8, train_shot=15, train_query=6, label_smoothing=0.1,
-            steps=60_000,
+            steps=60_000, **RECIPE,
         ),
     }  # fmt: skip
 

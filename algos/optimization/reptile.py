@@ -59,6 +59,7 @@ class Reptile(MetaLearner):
     title = "Reptile"
     family = "optimization-based"
     citation = "Nichol et al. 2018"
+    stated = ("omniglot", "miniimagenet")
     tasks = ("classification", "regression")
     paper_mode = "transductive"
     any_way = False

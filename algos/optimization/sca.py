@@ -6,16 +6,15 @@ sees only the predictions. Initialisation, rates and critic are trained together
 Antoniou, Storkey: Learning to Learn via Self-Critique. NeurIPS 2019.
 
 Deviations from the paper and its released code:
-1. The critic sees the predictions only; the paper's variants that add a task embedding or the weights are left out, as
-   is its "high-end" base. `critic: entropy` descends the entropy of the predictions; `none` is the base learner.
+1. The critic sees the predictions only; the paper's variants that add a task embedding or the weights, and its
+   "high-end" base, are left out. `critic: entropy` descends the entropy of the predictions; `none` is the base.
 2. Critic steps have their own learned rates; the released loop reuses those of the first support step.
-3. In critic steps, batch norm uses the parameters of the last support step. The network is that of the base learner
-   (see there), and the loss before the critic is the base learner's outer loss, including its multi-step phase.
-4. There is no weight decay (1e-4 in the paper). Schedules count updates, not epochs.
-5. The critic's score is the mean over the queries. The released code takes the sum, so that the step grows with the
-   number of queries: a model trained with 5 per class fell from 96.5 to 73.8 % at 15 (Omniglot 5-way 1-shot).
-   `critic_rate` 0.75 is the code's 0.01 times 75.
-6. Inductive mode excludes the idea of the method, looking at the queries together, so there it is the base learner.
+3. In critic steps, batch norm uses the parameters of the last support step. Network, outer loss before the critic and
+   multi-step phase are the base's; so is the Omniglot preset, so that the two can be compared.
+4. The critic's score is the mean over the queries. The released code takes the sum, so that the step grows with their
+   number: a model trained with 5 per class fell from 96.5 to 73.8 % at 15 (Omniglot 5-way 1-shot). `critic_rate` 0.75
+   is the code's 0.01 times 75.
+5. Inductive mode excludes the idea of the method, looking at the queries together, so there it is the base learner.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from algos.base import TaskSpec, hyper
 from algos.nets.layers import Statistics
 from algos.optimization.maml import Weights, descend
-from algos.optimization.mamlpp import MAMLPlusPlus
+from algos.optimization.mamlpp import OMNIGLOT, MAMLPlusPlus
 from tasks.episodes import Episodes
 
 PLAIN_MAML = dict(learn_rates=False, step_norm=False, multi_step_share=0.0, first_order_share=0.0)
@@ -37,8 +36,7 @@ LAYERS, FILTERS, UNITS, EPSILON = 5, 8, 16, 1e-5
 class Critic(nn.Module):
     """Score of each task's predictions, averaged over its queries: logits `[B, Q, way]` -> `[B]`.
 
-    The logits with their absolute values, squares and signs form a sequence of one channel. Densely connected dilated
-    convolutions, with batch norm over the queries of the task, read it, and three linear layers score it.
+    Dense dilated convolutions, with batch norm over the queries, read logits, absolute values, squares and signs.
     """
 
     def __init__(self, way: int):
@@ -58,10 +56,8 @@ class Critic(nn.Module):
 
     def forward(self, logits: Tensor) -> Tensor:
         if logits.shape[-1] != self.way:
-            raise ValueError(
-                f"SCA's critic reads {self.way} classes and cannot do {logits.shape[-1]}-way tasks; "
-                "critic 'entropy' can"
-            )
+            asked = f"SCA's critic reads {self.way} classes and cannot do {logits.shape[-1]}-way tasks"
+            raise ValueError(f"{asked}; critic 'entropy' can")
         x = torch.cat([logits, logits.abs(), logits.square(), logits.sign()], dim=-1).unsqueeze(2)
         for convolution, scale, shift in zip(self.convolutions, self.scale, self.shift, strict=True):
             y = convolution(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -85,10 +81,12 @@ class SCA(MAMLPlusPlus):
     title = "SCA"
     citation = "Antoniou & Storkey 2019"
     tasks = ("classification",)
+    stated = ("miniimagenet",)
     presets = {
+        "omniglot": OMNIGLOT,
         "miniimagenet": dict(
-            backbone="conv4", hidden=48, inner_rate=0.01, train_query=15, multi_step_share=0.15, steps=75_000,
-            schedule="constant",
+            backbone="conv4", hidden=48, inner_rate=0.01, train_query=15, multi_step_share=0.15, first_order_share=0.0,
+            steps=75_000, schedule="constant", weight_decay=1e-4,
         ),
         "miniimagenet 1shot": dict(meta_batch=2),
         "miniimagenet 5shot": dict(meta_batch=1),

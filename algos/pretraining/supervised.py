@@ -1,6 +1,6 @@
 """The supervised pretraining: an ordinary classifier of all meta-training classes.
 
-Baseline and Baseline++ keep its features and discard its classifier.
+Baseline keeps its features and discards its classifier; `supervised_cosine` is that of Baseline++.
 
 Chen, Liu, Kira, Wang, Huang: A Closer Look at Few-shot Classification. ICLR 2019.
 
@@ -13,39 +13,27 @@ Deviations from the paper and its released code:
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from algos.base import EmbeddingLearner, HyperParameters, TaskSpec, hyper
 from algos.nets.augment import augmented
 from algos.nets.backbones import BACKBONES, build_backbone
-from algos.nets.cosine import cosine_scores
 from algos.nets.layers import Linear
 from algos.nets.prototypes import class_means, squared_distances
-
-
-class CosineClassifier(nn.Module):
-    """`[B, n, D]` -> `[B, n, classes]`; the scale is fixed at 2, or 10 for more than 200 classes, as released."""
-
-    def __init__(self, inputs: int, classes: int):
-        super().__init__()
-        self.scale = 2.0 if classes <= 200 else 10.0
-        self.direction = nn.Parameter(torch.empty(inputs, classes).uniform_(-1, 1) * inputs**-0.5)
-        self.length = nn.Parameter(self.direction.detach().norm(dim=0, keepdim=True))
-
-    def forward(self, features: Tensor) -> Tensor:
-        return cosine_scores(features, self.direction, self.length, self.scale)
 
 
 class Supervised(EmbeddingLearner):
     """`spec.way` is the number of meta-training classes. `adapt` and `predict` serve only to select the checkpoint."""
 
     title = "Supervised classifier"
+    make_head: ClassVar[type] = Linear
     family = "baseline"
     citation = "Chen et al. 2019"
+    stated = ("omniglot", "miniimagenet")
     capturable = True
     presets = {
         "omniglot": dict(batch_size=16, steps=25_700, schedule="constant"),  # 5 epochs; more overfits
@@ -61,7 +49,6 @@ class Supervised(EmbeddingLearner):
         halve_every: int = hyper(2_000, "updates between halvings, for schedule `halve`")
         backbone: str = hyper("conv4", "embedding network", BACKBONES)
         hidden: int = hyper(64, "channels of each block")
-        classifier: str = hyper("linear", "linear, or cosine as in Baseline++", ("linear", "cosine"))
         augment: bool = hyper(False, "random crops, colour jitter and mirror images (photos)")
 
         @property
@@ -72,8 +59,7 @@ class Supervised(EmbeddingLearner):
     def __init__(self, spec: TaskSpec, params: Params):
         super().__init__(spec, params)
         self.encoder = build_backbone(params.backbone, params.hidden, spec)
-        head = Linear if params.classifier == "linear" else CosineClassifier
-        self.head = head(self.encoder.features, spec.way)
+        self.head = self.make_head(self.encoder.features, spec.way)
 
     def fit(self, features: Tensor, support_y: Tensor, way: int) -> Tensor:
         return class_means(features, support_y, way)

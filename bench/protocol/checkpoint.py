@@ -33,9 +33,7 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        Exception
-    ) as error:  # torch raises many kinds; the run can start from the first step after any of them
+    except Exception as error:  # of many kinds; after any of them, the run can start from the first step
         reason = f"cannot be read ({type(error).__name__}: {error})"
     else:
         if state["fingerprint"] == fingerprint:
@@ -43,8 +41,3 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
         reason = "belongs to other settings, data or code"
     print(f"{path} {reason}; starting from the first step", flush=True)
     return None
-
-
-def remove(folder: Path) -> None:
-    """Delete the checkpoint, if there is one."""
-    (folder / NAME).unlink(missing_ok=True)

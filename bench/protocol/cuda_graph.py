@@ -1,7 +1,6 @@
 """A meta-update recorded once as a CUDA graph and replayed: one launch instead of thousands.
 
-A few-shot network is so small that a GPU is done with a kernel before Python has launched the next one (benchmarks/, case
-updates). Only for learners whose updates are all alike, which say so (`MetaLearner.capturable`).
+A GPU is done with a small kernel before Python has launched the next one. For learners that are `capturable` only.
 """
 
 from typing import Any
@@ -18,7 +17,7 @@ WARM_UP = 3
 class Captured:
     """Call it in the place of `learner.meta_update(sampler, optimizer)`; the first calls are just that.
 
-    The optimiser must keep its rate on the device (`adam`), and the sampler has to draw from `sampler.generator` alone.
+    The optimiser must keep its rate on the device (`build_optimizer`), and the sampler has to draw from `sampler.generator` alone.
     """
 
     def __init__(self, learner: MetaLearner, sampler: Any, optimizer: torch.optim.Optimizer):

@@ -37,8 +37,7 @@ class Embedder:
         for chunk in ids.split(_images_per_batch(split)):
             embedded = self.learner.embed(split.gather(chunk).unsqueeze(0))[0]
             if features is None:
-                features = embedded.new_zeros(
-                    split.images.shape[0] * split.images.shape[1], *embedded.shape[1:]
-                )
+                rows = len(split.images) * split.images.shape[1]
+                features = embedded.new_zeros(rows, *embedded.shape[1:])
             features.index_copy_(0, chunk, embedded)
         return features

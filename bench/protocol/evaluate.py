@@ -28,9 +28,8 @@ def evaluate_images(
     """
     with learner.testing(transductive=mode == "transductive"):
         if isinstance(learner, EmbeddingLearner) and mode == "inductive":
-            batches = _embedded_batches(
-                learner, episodes, support_split, query_split, embed or Embedder(learner)
-            )
+            embed = embed or Embedder(learner)
+            batches = _embedded_batches(learner, episodes, support_split, query_split, embed)
         else:
             batches = _image_batches(learner, episodes, support_split, query_split)
         scores = _joined(_classification_scores(logits, target) for logits, target in batches)
@@ -68,7 +67,7 @@ def _image_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     device = support_split.images.device
     for part in _slices(episodes, _images_per_batch(support_split)):
-        support, support_y, query, query_y = _to(device, episodes, part)
+        support, support_y, query, query_y = episodes.tensors(part, device)
         phi = learner.adapt(support_split.gather(support), support_y, episodes.way)
         yield learner.predict(phi, query_split.gather(query)), query_y
 
@@ -85,11 +84,6 @@ def _embedded_batches(
     support_features = embed(support_split, episodes.support)
     query_features = embed(query_split, episodes.query)
     for part in _slices(episodes, _images_per_batch(support_split)):
-        support, support_y, query, query_y = _to(device, episodes, part)
+        support, support_y, query, query_y = episodes.tensors(part, device)
         phi = learner.fit(support_features[support], support_y, episodes.way)
         yield learner.score(phi, query_features[query]), query_y
-
-
-def _to(device: torch.device, episodes: FrozenEpisodes, part: slice) -> tuple[Tensor, ...]:
-    arrays = (episodes.support, episodes.support_y, episodes.query, episodes.query_y)
-    return tuple(torch.from_numpy(array[part]).to(device) for array in arrays)

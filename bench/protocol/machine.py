@@ -1,8 +1,5 @@
 """Device, threads and precision of a job."""
 
-import ctypes
-import sys
-
 import torch
 
 
@@ -23,23 +20,9 @@ def set_up(device: str, threads: int, tf32: bool = False) -> torch.device:
     chosen = choose(device)
     torch.set_num_threads(threads)
     allow_tf32(tf32)
-    if chosen.type == "cpu" and sys.platform == "linux":
-        _keep_memory()
     return chosen
 
 
 def allow_tf32(allowed: bool) -> None:
     """May products and convolutions of float32 use TF32 from here on? Only GPUs have it; PyTorch's own default varies."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-
-
-def _keep_memory() -> None:
-    """Keep freed memory in the process: glibc would map and fault in every large tensor anew (benchmarks/)."""
-    mmap_max, trim_threshold, top_pad = -4, -1, -2
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:  # another C library: nothing to tune
-        return
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 1 << 30)
-    libc.mallopt(top_pad, 64 << 20)

@@ -13,7 +13,7 @@ from algos.base import MetaLearner
 from bench.protocol import checkpoint
 from bench.protocol.cuda_graph import Captured
 from bench.protocol.loop import Loop
-from bench.protocol.optimizer import adam, learning_rate, set_rate
+from bench.protocol.optimizer import build_optimizer, learning_rate, set_rate
 from bench.results.episode_interval import episode_interval
 
 if TYPE_CHECKING:
@@ -35,14 +35,15 @@ class MetaTraining(Loop):
     ):
         self.job, self.source, self.params = job, source, learner.params
         self.sampler = source.sampler("meta-training", job.way, job.shot, job.code, job.seed)
-        optimizer = adam(learner, source.device)
+        optimizer = build_optimizer(learner, source.device)
         super().__init__(name, folder, learner, optimizer, self.sampler.generator, job.validate_every)
         self.best: dict[str, Any] = {"value": math.nan, "step": None}
         self.best_weights = weights_of(learner)
         self._frozen_tasks()
         self.meta_update = partial(learner.meta_update, self.sampler, optimizer)
         own = ".py:" in getattr(self.params, "backbone", "")  # own networks may wait for values
-        if source.device.type == "cuda" and learner.capturable and not own:
+        alike = learner.capturable and not own and isinstance(optimizer, torch.optim.Adam)
+        if source.device.type == "cuda" and alike:
             self.meta_update = Captured(learner, self.sampler, optimizer)
         settings = [{**job.as_dict(), "minutes": None, "threads": None}, dataclasses.asdict(self.params)]
         self.fingerprint = checkpoint.fingerprint(settings, source.digest, code)

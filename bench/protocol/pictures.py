@@ -18,7 +18,8 @@ from bench.results.files import atomic_write, write_text
 from bench.results.setting import Setting, dataset_label
 from bench.study.settings import DataSet
 from bench.study.study import Study, load_study
-from tasks.catalogue import REGRESSION, is_prepared, path_name
+from tasks.catalogue import REGRESSION, path_name
+from tasks.prepared import is_prepared
 from tasks.shift_table import SHIFTS
 
 GENERATED = "Tasks are generated functions: there are no images; under Regression are curves that tested runs have fitted."

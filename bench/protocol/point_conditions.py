@@ -69,10 +69,15 @@ def fitted_curve(learner: MetaLearner, episodes: FunctionEpisodes, device: torch
     return {
         "support": support,
         "x": _listed(x),
-        "truth": _listed(episodes.curve(0, x.numpy())),
+        "truth": _listed(curve(episodes, 0, x.numpy())),
         "mean": _listed(mean),
         "deviation": deviation,
     }
+
+
+def curve(episodes: FunctionEpisodes, episode: int, x: np.ndarray) -> np.ndarray:
+    """Return the true function of an episode at x `[n]`, without noise: `[n]`."""
+    return episodes.functions.value(episodes.truth[episode, :, None, None], x[None])[0]
 
 
 def _listed(values: Tensor | np.ndarray) -> list[float]:

@@ -134,9 +134,8 @@ def cost(
 
 
 def published_tasks(learner: MetaLearner, algorithm: str) -> int | None:
-    """Return the training tasks of the published run, where a preset gives its length for this data set."""
-    presets = [preset for key, preset in learner.presets.items() if learner.spec.dataset in key.split()]
-    if not any("steps" in preset for preset in presets):
+    """Return the training tasks of the published run, where its paper or code states them for this data set."""
+    if learner.spec.dataset not in learner.stated:
         return None
     params = learner.resolve(algorithm, learner.spec)
     return params.steps * params.meta_batch

@@ -5,10 +5,7 @@ from typing import Any
 
 
 class Signals:
-    """Turn SIGTERM and Ctrl-C into a flag for a block; a second signal acts as usual.
-
-    received: name of the first signal, or None.
-    """
+    """Turn SIGTERM and Ctrl-C into `received`, the name of the first signal or None; a second one acts as usual."""
 
     def __enter__(self) -> "Signals":
         self.received: str | None = None

@@ -48,23 +48,22 @@ class ImageSource:
     def spec(self, way: int, shot: int) -> TaskSpec:
         meta = self.data.meta
         shape = (meta["channels"], meta["size"], meta["size"])
-        return TaskSpec(
-            self.name, "classification", shape, way, shot, tuple(meta["mean"]), tuple(meta["std"])
-        )
+        moments = tuple(meta["mean"]), tuple(meta["std"])
+        return TaskSpec(self.name, "classification", shape, way, shot, *moments)
 
     def sampler(self, *axes: str | int) -> EpisodeSampler:
         return EpisodeSampler(self.part("train"), torch_generator(self.device, self.name, *axes))
 
     def frozen(
-        self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **choice: Any
+        self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, choice: Any = None
     ) -> FrozenEpisodes:
-        """Return episodes of a part. choice: of their classes and labels, as in `FrozenEpisodes.draw`."""
+        """Return episodes of a part. choice: of their classes (`tasks.episodes.Choice`), any by default."""
         split = self.part(part)
         check_sizes(split, shot, 1, "the number of queries")
         query = min(query, split.smallest - shot)  # Omniglot has 20 images per class
         axes = (self.name, self.split_name, part, study_seed)
         sizes = *split.images.shape[:2], tasks, way, shot, query
-        return FrozenEpisodes.draw(*sizes, *axes, counts=split.counts, **choice)
+        return FrozenEpisodes.draw(*sizes, *axes, choice=choice, counts=split.counts)
 
     def batch(self, part: str, episodes: FrozenEpisodes, start: int, stop: int) -> Episodes:
         return episodes.batch(self.part(part), start, stop)

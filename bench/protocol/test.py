@@ -14,7 +14,7 @@ from bench.protocol import machine
 from bench.protocol.conditions import Result, chosen_modes, image_conditions, reported_mode
 from bench.protocol.flops import gflops
 from bench.protocol.learner import build_learner
-from bench.protocol.memory import peak_memory_mb
+from bench.protocol.memory import keep_freed, peak_memory_mb
 from bench.protocol.other_tasks import INITIAL, other_tasks
 from bench.protocol.point_conditions import point_conditions, point_fits
 from bench.protocol.progress import TestProgress, spelled
@@ -45,6 +45,7 @@ def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool 
     """
     started, clock = now(), time.perf_counter()
     device = machine.set_up(training.device, training.threads)
+    keep_freed(device)
     source = open_source(run.dataset, job.split, device)
     frozen = source.frozen("test", job.episodes, run.way, run.shot, job.query, job.study_seed)
     learner = build_learner(training, source).to(device).eval()

@@ -23,7 +23,7 @@ import torch
 from algos.nets.layers import train_in
 from bench.protocol import machine
 from bench.protocol.learner import build_learner
-from bench.protocol.memory import peak_memory_mb
+from bench.protocol.memory import keep_freed, peak_memory_mb
 from bench.protocol.meta_training import MetaTraining, weights_of
 from bench.protocol.provenance import now, provenance
 from bench.protocol.record import gflops_per_task
@@ -78,6 +78,7 @@ def start_seconds() -> float:
 def time_training(job: "TrainingJob", imports: float, budget: float) -> TrainingTime:
     """Time a few updates and validation episodes. imports: seconds of `start_seconds`; budget: seconds for each of the two."""
     device = machine.set_up(job.device, job.threads, tf32=True)
+    keep_freed(device)
     clock = _clock(device, job.threads)
     began = clock()
     source = open_source(job.dataset, job.split, device)
@@ -159,6 +160,7 @@ def time_test(
 ) -> MetaTestTime:
     """Time every condition on a few episodes, with untrained weights. budget: seconds after which no more episodes are tried."""
     device = machine.set_up(training.device, training.threads)
+    keep_freed(device)
     clock = _clock(device, training.threads)
     began = clock()
     source = open_source(run.dataset, job.split, device)

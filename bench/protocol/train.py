@@ -29,10 +29,7 @@ MODEL = "model.safetensors"
 
 @dataclass
 class Trained:
-    """A trained learner. training: None where nothing was trained, or where a pretraining's encoder was taken over.
-
-    weights: the model.
-    """
+    """A trained learner. training: None where none took place here. weights: the model."""
 
     learner: MetaLearner
     source: "Source"

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import jinja2
 
-from bench.paths import reports_root
 from bench.report.picture import data_uri
 from bench.report.section import TEMPLATES, Section, sections
 from bench.report.summary import Summary, read_summary
 from bench.report.svg import SharedStyles, marker_path
 from bench.results.files import write_text
 from bench.results.setting import dataset_label
+from bench.study.run import reports_root
 from bench.study.study import Study
 
 

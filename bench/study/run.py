@@ -1,11 +1,17 @@
 """A run of a study and a shared pretraining: their names and folders."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import algos
 from bench.paths import results_root
 from tasks.catalogue import REGRESSION, path_name
+
+
+def reports_root() -> Path:
+    """Folder of reports (env REPORTS_ROOT, default `reports`)."""
+    return Path(os.environ.get("REPORTS_ROOT", "reports"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import argparse
 
-from tasks.catalogue import FOLDER, NAMES, TORCHMETA, folder_name, is_prepared, prepared_root
+from tasks.catalogue import FOLDER, NAMES, TORCHMETA, folder_name, prepared_root
+from tasks.prepared import is_prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ from bench.results.reference_store import KEY_COLUMNS, add_run, load_reference, 
 from bench.results.run_folder import read_run
 from bench.study.run import Run
 from bench.study.study import Study, load_study
-from tasks.catalogue import is_prepared
+from tasks.prepared import is_prepared
 
 LIST_SCHEMA = {
     "type": "array",

@@ -10,6 +10,7 @@ import sys
 from bench.paths import results_root
 from bench.protocol import machine
 from bench.protocol.loop import Stopped
+from bench.protocol.memory import keep_freed
 from bench.protocol.provenance import now
 from bench.protocol.sources import ImageSource
 from bench.protocol.stream_training import LEARNERS, StreamTraining
@@ -50,6 +51,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> None:
     started, device = now(), machine.set_up(args.device, 1, tf32=True)
+    keep_freed(device)
     training = StreamTraining(args, ImageSource(args.dataset, None, device))
     training.folder.mkdir(parents=True, exist_ok=True)
     training.resume()

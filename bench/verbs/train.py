@@ -7,9 +7,12 @@ training that was stopped resumes with the same command.
 import argparse
 import sys
 
-from bench.protocol import checkpoint, record
+from bench.paths import CHECKPOINT
+from bench.protocol import record
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.loop import Stopped
+from bench.protocol.machine import choose
+from bench.protocol.memory import keep_freed
 from bench.protocol.progress import Progress
 from bench.protocol.train import train
 from bench.results.metrics import main_metric
@@ -40,12 +43,13 @@ def train_run(study: Study, run: Run) -> None:
     """Train a run (or resume its training); write model.safetensors, history.parquet and run.json to its folder."""
     job = study.training_job(run)
     start = record.start_of(job)
+    keep_freed(choose(job.device))
     pretraining = finished_pretraining(study, run)
     code = code_digest("train", job.code)
     progress = Progress(run.name, job.minutes, main_metric(run.kind))
     trained = train(run, job, code, pretraining.folder if pretraining else None, progress)
     record.write(run, job, study.title_of(run.algorithm), trained, pretraining, start)
-    checkpoint.remove(run.folder)
+    (run.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def finished_pretraining(study: Study, run: Run) -> RunResult | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.catalogue import FOLDER, TORCHMETA, folder_name, is_prepared, pictures_path, prepared_root
+from tasks.catalogue import FOLDER, TORCHMETA, folder_name, pictures_path, prepared_root
 from tasks.dataset import ImageData, load
 from tasks.preparation.card import Built, prepared_digest, write_card
 from tasks.preparation.write import write_prepared
+from tasks.prepared import is_prepared
 
 
 def prepare(name: str, root: Path | None = None, force: bool = False) -> ImageData:

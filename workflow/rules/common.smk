@@ -22,7 +22,8 @@ shell.prefix(
 from bench.protocol.fingerprint import closure, code_files
 from bench.study.gpu import gpus
 from bench.study.study import Study
-from bench.paths import reports_root, results_root
+from bench.paths import results_root
+from bench.study.run import reports_root
 from tasks.catalogue import FOLDER, folder_name, prepared_root
 
 STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))

@@ -12,6 +12,7 @@ from algos.base import MetaLearner
 from bench.protocol.conditions import Result, reported_mode
 from bench.protocol.sources import ImageSource
 from bench.results.condition import Condition
+from tasks.choices import fixed_labels, relabelled
 from tasks.episodes import FrozenEpisodes
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ def results(
         return
     mode, task = reported_mode(learner, job), (frozen.way, frozen.shot)
     sizes = (job.experiments.episodes, *task, job.query)
-    episodes = source.frozen("train", *sizes, job.study_seed, fixed_labels=True)
-    for tasks, chosen in (("training", episodes), ("training_permuted", episodes.relabelled())):
+    episodes = source.frozen(
+        "train", *sizes, job.study_seed, choice=fixed_labels(source.training_classes, frozen.way)
+    )
+    for tasks, chosen in (("training", episodes), ("training_permuted", relabelled(episodes))):
         scores = source.score(learner, "train", chosen, mode)
         yield Condition(*task, mode, test_tasks=tasks), chosen.digest, scores
     if learner.test_steps is not None:

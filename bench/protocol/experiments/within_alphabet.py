@@ -8,6 +8,7 @@ from algos.base import MetaLearner
 from bench.protocol.conditions import Result, reported_mode
 from bench.protocol.sources import ImageSource
 from bench.results.condition import Condition
+from tasks.choices import within_groups
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
 
@@ -30,7 +31,7 @@ def results(
     if not names or max(Counter(names).values()) < frozen.way:
         return
     sizes = (job.experiments.episodes, frozen.way, frozen.shot, job.query)
-    episodes = source.frozen("test", *sizes, job.study_seed, groups=names)
+    episodes = source.frozen("test", *sizes, job.study_seed, choice=within_groups(names, frozen.way))
     condition = Condition(frozen.way, frozen.shot, mode, test_tasks="alphabet")
     yield condition, episodes.digest, source.score(learner, "test", episodes, mode)
 
