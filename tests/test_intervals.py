@@ -6,7 +6,6 @@ from scipy import stats as laws
 
 from bench.results import episode_interval
 from bench.statistics import intervals
-from bench.statistics.multiplicity import holm
 from tasks.seeds import numpy_generator
 
 # Standard deviation over seeds; (mean, standard deviation over episodes) as on Omniglot, glyphs, miniImageNet
@@ -162,93 +161,3 @@ def test_unusable_values_are_refused(values):
 def test_pairing_needs_the_same_episodes():
     with pytest.raises(ValueError, match="100 and 99"):
         intervals.paired(np.ones((2, 100)), np.ones((2, 99)))
-
-
-def test_the_prior_over_seed_variances_is_found_again():
-    """Variances drawn from the very law that the fit assumes: scaled inverse chi-square, then chi-square."""
-    draw = numpy_generator("seed prior")
-    truth = 0.01**2 * 6 / draw.chisquare(6, 4000)
-    seeds = draw.normal(0, 1, (4000, 3)) * np.sqrt(truth)[:, None]
-    prior = intervals.seed_prior([0.5 + np.stack([row, row], axis=1) for row in seeds])
-    assert prior.freedom == pytest.approx(6, rel=0.15)
-    assert prior.variance == pytest.approx(0.01**2, rel=0.1)
-
-
-def test_equal_seed_variances_are_pooled_and_learners_without_any_are_left_out():
-    draw = numpy_generator("equal variances")
-    same = [0.5 + np.stack([row, row], axis=1) for row in draw.normal(0, 0.02, (300, 3))]
-    constant = np.full((3, 2), 0.4)
-    prior = intervals.seed_prior([*same, constant])
-    assert prior.freedom > 50 and prior.variance == pytest.approx(0.02**2, rel=0.15)
-    assert intervals.seed_prior([*same[:2], constant]) is None
-
-
-def test_with_a_prior_two_seeds_tell_learners_apart_and_equals_stay_equal():
-    """24 learners of two seeds: half of them truly 20 points above the others, spreads from 0.2 to 3 points.
-
-    Learners that scatter more than the prior's variance keep one degree of freedom, which costs power: with the prior's
-    degrees of freedom 86 % were found, but up to 10 % of equal pairs with a scattered learner were called different.
-    """
-    wrong, any_wrong, found, alone = [], [], [], []
-    for study in range(40):
-        draw = numpy_generator("moderated", study)
-        spread = np.exp(draw.uniform(np.log(0.002), np.log(0.03), 24))
-        level = np.repeat([0.75, 0.95], 12)
-        tables = level[:, None, None] + spread[:, None, None] * draw.normal(0, 1, (24, 2, 1))
-        tables = tables + draw.normal(0, 0.06, (1, 1, 200)) + draw.normal(0, 0.03, (24, 2, 200))
-        prior = intervals.seed_prior(list(tables))
-        pairs = [(i, j) for i in range(24) for j in range(i)]
-        a, b = (np.stack([tables[pair[side]] for pair in pairs]) for side in (0, 1))
-        same = np.array([level[i] == level[j] for i, j in pairs])
-        p = intervals.paired(a, b, draws=200, prior=prior).p
-        wrong.append(np.mean(p[same] < 0.05))
-        adjusted = holm(p)
-        any_wrong.append(np.any(adjusted[same] < 0.05))
-        found.append(np.mean(adjusted[~same] < 0.05))
-        alone.append(np.mean(holm(intervals.paired(a, b, draws=200).p)[~same] < 0.05))
-    assert np.mean(wrong) < 0.065 and np.mean(any_wrong) <= 0.1
-    assert np.mean(found) > 0.5 > 0.1 > np.mean(alone)
-
-
-def study_of(name: str, spreads: tuple[float, ...], seeds: tuple[int, ...]) -> list[np.ndarray]:
-    """Tables [seeds, 200] of equal learners whose trainings scatter by `spreads`; episodes are shared."""
-    draw = numpy_generator(*name.split())
-    shared = draw.normal(0, 0.06, 200)
-    return [
-        0.9 + shared + draw.normal(0, spread, (n, 1)) + draw.normal(0, 0.05, (n, 200))
-        for spread, n in zip(spreads, seeds, strict=True)
-    ]
-
-
-def false_differences(name: str, spreads: tuple[float, ...], seeds: tuple[int, ...], pairs: list) -> float:
-    """Share of the pairs of equal learners that are called different at the 5 % level, over 400 studies."""
-    found = []
-    for i in range(400):
-        tables = study_of(f"{name} {i}", spreads, seeds)
-        a, b = (np.stack([tables[pair[side]] for pair in pairs]) for side in (0, 1))
-        prior = intervals.seed_prior(tables)
-        found.append(np.mean(intervals.paired(a, b, draws=100, prior=prior).p < 0.05))
-    return float(np.mean(found))
-
-
-def test_a_learner_that_scatters_more_than_the_others_is_not_called_different():
-    """One of eight scatters five times as much: the prior's degrees of freedom are not its own (two seeds have one)."""
-    spreads, seeds = (*[0.002] * 7, 0.010), (2,) * 8
-    assert false_differences("scattered", spreads, seeds, [(7, i) for i in range(7)]) <= 0.055
-    assert false_differences("others", spreads, seeds, [(i, j) for i in range(7) for j in range(i)]) <= 0.05
-
-
-@pytest.mark.parametrize("spread", [0.002, 0.006])
-def test_one_seed_has_the_spread_of_the_study(spread):
-    """Six learners of two seeds know how trainings differ; two others have one seed each."""
-    spreads, seeds = (spread,) * 8, (2,) * 6 + (1, 1)
-    assert false_differences(f"both {spread}", spreads, seeds, [(6, 7)]) <= 0.05
-    assert false_differences(f"one {spread}", spreads, seeds, [(i, 6) for i in range(6)]) <= 0.05
-
-
-def test_with_a_prior_one_seed_still_finds_a_large_difference():
-    tables = study_of("large", (0.002,) * 8, (2,) * 6 + (1, 1))
-    prior = intervals.seed_prior(tables)
-    found = intervals.paired(tables[6] + 0.05, tables[7], prior=prior)
-    assert found.p < 0.01 and found.levels == "seeds and episodes"
-    assert np.isnan(intervals.paired(tables[6] + 0.05, tables[7]).p)

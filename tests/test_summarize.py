@@ -8,17 +8,20 @@ import pytest
 
 from bench import __main__
 from bench.results import reference_store
-from bench.results.condition import SHARED_COLUMNS
+from bench.results.condition import SHARED_COLUMNS, own_condition
 from bench.results.files import ResultError
 from bench.results.frames import write_episodes
 from bench.results.run_folder import read_run
 from bench.results.schema import EPISODE_COLUMNS, HISTORY_COLUMNS
+from bench.results.setting import Setting
 from bench.statistics import intervals
 from bench.statistics.cells import CELL_COLUMNS, seed_means
+from bench.statistics.gather import gather
 from bench.statistics.multiplicity import holm
 from bench.statistics.pairs import COMPARISON_COLUMNS
 from bench.statistics.rank_table import RANK_COLUMNS
 from bench.statistics.run_tables import RUN_COLUMNS
+from bench.statistics.seed_variance import seed_prior
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
 from bench.verbs.status import states
@@ -111,11 +114,33 @@ def test_cells_count_the_seeds_that_are_there_and_their_numbers_are_right(made):
     assert row["mean"] == pytest.approx(np.mean(values), abs=1e-6)
     half_widths = [1.96 * v.astype(float).std(ddof=1) / np.sqrt(200) for v in values]
     assert row["episode_half_width"] == pytest.approx(np.mean(half_widths), abs=1e-6)
-    interval = intervals.two_level_interval(np.stack(values).astype(float))
-    assert (row["low"], row["high"]) == pytest.approx((interval.low, interval.high), abs=1e-5)
     assert (row["n_episodes"], row["chance"], row["metric"]) == (200, 0.2, "accuracy")
     assert ((cells["low"] >= 0) & (cells["low"] <= cells["mean"]) & (cells["mean"] <= cells["high"])).all()
     assert (cells["high"] <= 1).all()
+
+
+def test_cells_and_pairs_share_what_is_known_of_seeds(made):
+    """All five learners tell how trainings differ: the interval of a cell, too, is that of the moderated variance."""
+    root, _, _, tables = made
+    tested = {"maml": (0,), **{name: (0, 1) for name in ("pixel_nn", "protonet", "fomaml", "lstm")}}
+    folder, values = root / "results/synthetic/glyphs/5way_1shot", {}
+    for name, seeds in tested.items():
+        found = gather(name, [read_run(folder / name / f"seed{seed}") for seed in seeds]).reported()
+        values[name] = found[own_condition(Setting("glyphs", 5, 1), "inductive").any_mode()]
+    prior = seed_prior(list(values.values()))
+    cells, pairs = tables["cells.csv"], tables["comparisons.csv"]
+    clean = cells[cells["shift"].eq("none") & cells["shot"].eq(1) & cells["paper_mode"]].set_index(
+        "algorithm"
+    )
+    for name in ("protonet", "maml"):
+        interval = intervals.two_level_interval(values[name], prior=prior)
+        assert interval.levels == "seeds and episodes"
+        low, high = np.clip([interval.low, interval.high], 0, 1)
+        assert tuple(clean.loc[name, ["low", "high"]]) == pytest.approx((low, high), abs=1e-5)
+    pair = pairs[pairs["shift"].eq("none") & pairs["shot"].eq(1)].set_index(["algorithm_a", "algorithm_b"])
+    interval = intervals.paired(values["protonet"], values["maml"], prior=prior)
+    found = pair.loc[("protonet", "maml"), ["low", "high"]]
+    assert tuple(found) == pytest.approx((interval.low, interval.high), abs=1e-5)
 
 
 def test_cells_hold_the_mean_of_each_seed(made):

@@ -8,7 +8,8 @@ from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import LearnerResults, batches
+from bench.statistics.gather import LearnerResults
+from bench.statistics.priors import Priors, batches_with_priors
 
 CELL_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "yardstick", "mode", "paper_mode", *SHARED_COLUMNS],
@@ -16,11 +17,14 @@ CELL_COLUMNS = [
 ]
 
 
-def cell_rows(setting: Setting, results: LearnerResults) -> list[dict]:
-    """Return a row per condition, without the column `yardstick`; ends of intervals are cut at the metric's range."""
+def cell_rows(setting: Setting, results: LearnerResults, priors: Priors) -> list[dict]:
+    """Return a row per condition, without the column `yardstick`; ends of intervals are cut at the metric's range.
+
+    What is known of the spread over seeds is the same as in comparisons, so that a figure and the table agree.
+    """
     rows = {}
-    for conditions, stack in batches(results.values):
-        interval = intervals.two_level_interval(stack)
+    for conditions, stack, prior in batches_with_priors(results.values, priors):
+        interval = intervals.two_level_interval(stack, prior=prior)
         within = [np.mean([episode_interval(seed)[1] for seed in table]) for table in stack]
         for i, condition in enumerate(conditions):
             low, high = clipped(results.metric, interval.low[i], interval.high[i])

@@ -27,19 +27,11 @@ from functools import lru_cache
 import numpy as np
 from scipy import special
 
+from bench.statistics.seed_variance import Part, SeedPrior, part_of_mean, pooled, reach
 from tasks.seeds import numpy_generator
 
 DRAWS = 2000
 """Bootstrap resamples of the episodes."""
-MOST_FREEDOM = 1000.0
-"""Largest degrees of freedom of a prior; with more, its law is normal."""
-CAUTION = 2.0
-"""Factor on the prior's variance; a learner's own variance is never reduced. Between learners whose deviations over two
-seeds differ by a factor of 15, the plain prior calls 11 % of equal pairs different at the 5 % level, this one 4 %."""
-ROUNDING = 1e-24
-"""Variance below which numbers are equal but for rounding."""
-
-
 SEEDS_AND_EPISODES, EPISODES = "seeds and episodes", "episodes"
 
 
@@ -58,43 +50,6 @@ class Interval:
     levels: str
 
 
-@dataclass(frozen=True)
-class SeedPrior:
-    """How trainings of one study differ by seed: variances are about `variance`, known as well as from `freedom` seeds.
-
-    Arrays when several cells have one each.
-    """
-
-    variance: float | np.ndarray
-    freedom: float | np.ndarray
-
-
-def seed_prior(tables: Sequence[np.ndarray]) -> SeedPrior | None:
-    """Fit the prior to the values `[seeds, episodes]` of all learners under one condition; None from fewer than three.
-
-    Two or three seeds say little about a variance (a t of one degree of freedom reaches 12.7 deviations), twenty
-    learners of two seeds each say a lot about what variances are like. A scaled inverse chi-square prior, fitted by the
-    first two moments of the logarithms (Smyth 2004, Linear models and empirical Bayes methods, section 6.2). Learners
-    without any spread are left out: nothing in them is random.
-    """
-    seeds = [(t.mean(-1, dtype=np.float64).var(ddof=1), len(t) - 1) for t in tables if len(t) > 1]
-    variance, freedom = np.array([pair for pair in seeds if pair[0] > ROUNDING]).reshape(-1, 2).T
-    if len(variance) < 3:
-        return None
-    logs = np.log(variance) - special.digamma(freedom / 2) + np.log(freedom / 2)
-    excess = logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean()
-    least = special.polygamma(1, MOST_FREEDOM / 2)
-    prior = 2 * _inverse_trigamma(max(excess, least))
-    return SeedPrior(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)), prior)
-
-
-def _inverse_trigamma(value: float) -> float:
-    """Return x with trigamma(x) = value > 0; trigamma falls from infinity to zero."""
-    from scipy import optimize  # takes 0.2 s to import; only studies of three or more learners need it
-
-    return float(np.exp(optimize.brentq(lambda log: special.polygamma(1, np.exp(log)) - value, -15, 15)))
-
-
 def _resample(generator: np.random.Generator, episodes: int, draws: int) -> np.ndarray:
     """Return how often each episode occurs in each resample, over E: `[draws, E]`."""
     picked = generator.integers(0, episodes, (draws, episodes)) + episodes * np.arange(draws)[:, None]
@@ -109,14 +64,18 @@ def _common_resample(episodes: int, draws: int) -> np.ndarray:
 
 
 def two_level_interval(
-    values: np.ndarray, level: float = 0.95, draws: int = DRAWS, generator: np.random.Generator | None = None
+    values: np.ndarray,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+    prior: SeedPrior | None = None,
 ) -> Interval:
     """Return the interval for the mean over seeds and episodes of values `[..., seeds, episodes]`.
 
     Leading dimensions are cells that are computed at once. The resamples are the same in every call unless a
-    generator is given. `p` tests that the mean is zero.
+    generator is given. `p` tests that the mean is zero. prior: what the study's learners tell about seeds.
     """
-    return _interval([(1.0, np.asarray(values))], level, draws, generator)
+    return _interval([[(1.0, np.asarray(values))]], level, draws, generator, prior)
 
 
 def paired(
@@ -130,48 +89,78 @@ def paired(
     """Return the interval for mean(a) - mean(b), a `[..., seeds, episodes]`, b `[..., seeds', episodes]`, same episodes.
 
     Values are paired by episode, not by seed: the trainings of two algorithms share no noise worth pairing, and two
-    free variances keep twice the degrees of freedom. With a prior, a variance over seeds that is smaller than those of the
-    study's learners is drawn towards theirs, and gains the prior's degrees of freedom (a moderated t-test); one seed has
-    the prior's variance. A larger variance keeps its own degrees of freedom: the prior says nothing of a learner that
-    scatters more than the others. p < 1 - level exactly when the interval excludes zero; without a prior, p of one seed is
-    NaN. Raises ValueError on different numbers of episodes.
+    free variances keep their degrees of freedom. prior: what the study's learners tell about seeds; without one, p of
+    one seed is NaN. p < 1 - level exactly when the interval excludes zero. Raises ValueError on different numbers of
+    episodes.
     """
-    a, b = np.asarray(a), np.asarray(b)
-    if a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"paired values need the same episodes, got {a.shape[-1]} and {b.shape[-1]}")
-    return _interval([(1.0, a), (-1.0, b)], level, draws, generator, prior)
+    return contrast([a], [b], level, draws, generator, prior)
+
+
+def contrast(
+    left: Sequence[np.ndarray],
+    right: Sequence[np.ndarray],
+    level: float = 0.95,
+    draws: int = DRAWS,
+    generator: np.random.Generator | None = None,
+    prior: SeedPrior | None = None,
+) -> Interval:
+    """Return the interval for the mean over the learners of `left` minus that over the learners of `right`.
+
+    Each learner has values `[..., seeds, episodes]` on the same episodes, and may have its own number of seeds. The mean
+    is over these learners: others of their family might differ. As `paired` in everything else.
+    """
+    sides = [
+        [(sign / len(side), np.asarray(values)) for values in side]
+        for sign, side in ((1.0, left), (-1.0, right))
+    ]
+    counts = sorted({values.shape[-1] for side in sides for _, values in side})
+    if len(counts) > 1:
+        raise ValueError(f"paired values need the same episodes, got {counts[-1]} and {counts[0]}")
+    return _interval(sides, level, draws, generator, prior)
+
+
+Side = list[tuple[float, np.ndarray]]
+"""Learners that are averaged: the weight and the values `[..., seeds, episodes]` of each."""
 
 
 def _interval(
-    groups: Sequence[tuple[float, np.ndarray]],
+    sides: list[Side],
     level: float,
     draws: int,
-    generator,
-    prior: SeedPrior | None = None,
+    generator: np.random.Generator | None,
+    prior: SeedPrior | None,
 ) -> Interval:
-    for _, values in groups:
+    learners = [learner for side in sides for learner in side]
+    for _, values in learners:
         if values.ndim < 2 or values.shape[-1] < 2 or not np.isfinite(values).all():
             raise ValueError(f"need finite values [..., seeds, episodes >= 2], got shape {values.shape}")
-    episodes = groups[0][1].shape[-1]
+    episodes = learners[0][1].shape[-1]
     common = generator is None
     weights = _common_resample(episodes, draws) if common else _resample(generator, episodes, draws)
-    mean = sum(sign * values.mean((-2, -1), dtype=np.float64) for sign, values in groups)
-    replicates = [_replicates(values, weights) for _, values in groups]
-    shift = sum(sign * r.mean(-2) for (sign, _), r in zip(groups, replicates, strict=True))
-    both_levels = prior is not None or all(values.shape[-2] > 1 for _, values in groups)
+    mean = sum(weight * values.mean((-2, -1), dtype=np.float64) for weight, values in learners)
+    replicates = [_replicates(values, weights) for _, values in learners]
+    shift = sum(weight * r.mean(-2) for (weight, _), r in zip(learners, replicates, strict=True))
+    both_levels = prior is not None or all(values.shape[-2] > 1 for _, values in learners)
     inflation = episodes / (episodes - 1)
     if both_levels:
-        seed_variance, freedom = _seed_variance([values for _, values in groups], prior)
-        episode_variance = np.maximum(_shared_covariance(groups, replicates), 0) * inflation
+        parts = [_side_part(side, prior) for side in sides]
+        covariance = _shared_covariance([weight for weight, _ in learners], replicates, shift)
+        episode_variance = np.maximum(covariance, 0) * inflation
     else:
-        seed_variance, freedom = np.zeros(mean.shape), np.ones(mean.shape)
+        parts = [Part(np.zeros(mean.shape), np.ones(mean.shape))]
         episode_variance = (shift**2).mean(-1) * inflation
-    law = _Law(seed_variance, freedom, episode_variance, episodes, _side_factors(shift, level))
+    law = _Law(parts, prior is not None, episode_variance, episodes, _side_factors(shift, level))
     tail = (1 - level) / 2
     low, high = mean - law.reach(tail, below=True), mean + law.reach(tail, below=False)
     if both_levels:
         return Interval(mean, low, high, law.p_value(mean), SEEDS_AND_EPISODES)
     return Interval(mean, low, high, np.full(np.shape(mean), np.nan), EPISODES)
+
+
+def _side_part(side: Side, prior: SeedPrior | None) -> Part:
+    """Return the part that seeds have in the error of the mean of a side's learners."""
+    parts = [(weight, part_of_mean(values, prior)) for weight, values in side]
+    return pooled([Part(weight**2 * part.variance, part.freedom) for weight, part in parts])
 
 
 def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -182,54 +171,18 @@ def _replicates(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return replicates - replicates.mean(-1, keepdims=True)
 
 
-def _seed_variance(groups: list[np.ndarray], prior: SeedPrior | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of the (difference of) means over seeds and its degrees of freedom (Welch 1947)."""
-    parts = []
-    for values in groups:
-        means = values.mean(-1, dtype=np.float64)
-        variance, freedom = _own_variance(means) if prior is None else _moderated(means, prior)
-        parts.append((variance / values.shape[-2], freedom))
-    total = sum(part for part, _ in parts)
-    spread = sum(part**2 / freedom for part, freedom in parts)
-    most = np.array(sum(freedom for _, freedom in parts), dtype=np.float64)
-    freedom = np.divide(total**2, spread, out=most, where=spread > 0)
-    return total, freedom
-
-
-def _own_variance(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of the means `[..., seeds]` of at least two seeds, and its degrees of freedom."""
-    variance = means.var(-1, ddof=1)
-    return variance, np.full(variance.shape, means.shape[-1] - 1.0)
-
-
-def _moderated(means: np.ndarray, prior: SeedPrior) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variance of the means `[..., seeds]` drawn towards the prior, and its degrees of freedom."""
-    known, weight = CAUTION * np.asarray(prior.variance), np.asarray(prior.freedom)
-    cells = means.shape[:-1]
-    if means.shape[-1] == 1:
-        return np.broadcast_to(known, cells), np.broadcast_to(weight, cells)
-    variance, freedom = _own_variance(means)
-    drawn = (weight * known + freedom * variance) / (weight + freedom)
-    scattered = variance > known
-    moderated = np.where(scattered, variance, drawn)
-    freedom = np.where(scattered, freedom, weight + freedom)
-    return np.where(variance > ROUNDING, moderated, 0.0), freedom
-
-
-def _shared_covariance(
-    groups: Sequence[tuple[float, np.ndarray]], replicates: list[np.ndarray]
-) -> np.ndarray:
+def _shared_covariance(weights: list[float], replicates: list[np.ndarray], shift: np.ndarray) -> np.ndarray:
     """Return the bootstrap variance of what all seeds have in common: covariances between different seeds only.
 
-    One seed alone counts with all of its variance, for what is its own cannot be told apart.
+    That is the variance of everything (`shift`, the weighted mean of the replicates), less what is a seed's own. One
+    seed alone counts with all of its variance, for what is its own cannot be told apart.
     """
-    total = 0.0
-    for (_, values), r in zip(groups, replicates, strict=True):
-        seeds = values.shape[-2]
-        everything, own = (r.sum(-2) ** 2).mean(-1), (r**2).mean(-1).sum(-1)
-        total = total + ((everything - own) / (seeds * (seeds - 1)) if seeds > 1 else everything)
-    if len(groups) == 2:
-        total = total - 2 * (replicates[0].mean(-2) * replicates[1].mean(-2)).mean(-1)
+    total = (shift**2).mean(-1)
+    for weight, r in zip(weights, replicates, strict=True):
+        seeds = r.shape[-2]
+        if seeds > 1:
+            everything, own = (r.mean(-2) ** 2).mean(-1), (r**2).mean(-1).sum(-1) / seeds**2
+            total = total - weight**2 * (everything - (everything - own) * seeds / (seeds - 1))
     return total
 
 
@@ -246,20 +199,21 @@ def _side_factors(shift: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarr
 
 @dataclass(frozen=True)
 class _Law:
-    """The law of the error of a mean: two variances, the tails of each."""
+    """The law of the error of a mean: the parts of seeds (one per side) and of episodes, and the tails of each."""
 
-    seed_variance: np.ndarray
-    freedom: np.ndarray
+    seeds: list[Part]
+    prior: bool
     episode_variance: np.ndarray
     episodes: int
     sides: tuple[np.ndarray, np.ndarray]
 
     def reach(self, tail: float | np.ndarray, below: bool | np.ndarray) -> np.ndarray:
         """Return the distance from the mean that is exceeded with probability `tail` on one side."""
-        variance = self.seed_variance + self.episode_variance
-        share = np.divide(self.seed_variance, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
+        seed_variance = sum(part.variance for part in self.seeds)
+        variance = seed_variance + self.episode_variance
+        share = np.divide(seed_variance, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
         side = np.where(below, *self.sides)
-        of_seeds = -special.stdtrit(self.freedom, tail)
+        of_seeds = reach(self.seeds, tail, self.prior)
         of_episodes = -side * special.stdtrit(self.episodes - 1, tail)
         quantile = (share * np.sqrt(of_seeds) + (1 - share) * np.sqrt(of_episodes)) ** 2
         return np.sqrt(variance) * quantile

@@ -6,6 +6,7 @@ from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults, same_shape
 from bench.statistics.multiplicity import holm
+from bench.statistics.priors import Priors
 
 MODE_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "paper"],
@@ -14,20 +15,21 @@ MODE_COLUMNS = [
 ]
 
 
-def mode_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
+def mode_rows(setting: Setting, learners: list[LearnerResults], priors: Priors) -> list[dict]:
     """Return a row per learner tested in both modes: transductive minus inductive, in distribution; Holm over the rows.
 
-    The same models answer the same episodes in both modes, so the difference is paired by seed, too.
+    The same models answer the same episodes in both modes, so the difference is paired by seed, too. The modes' own
+    intervals are those of cells.csv.
     """
     conditions, rows = [own_condition(setting, mode) for mode in MODES], []
+    prior = priors.get(conditions[0].any_mode())
     for one in learners:
         tables = [one.values[condition] for condition in conditions if condition in one.values]
         if len(tables) < 2 or not same_shape(tables):
             continue
         inductive, transductive = tables
-        difference, *own = map(
-            intervals.two_level_interval, (transductive - inductive, inductive, transductive)
-        )
+        difference = intervals.two_level_interval(transductive - inductive)
+        own = [intervals.two_level_interval(table, prior=prior) for table in (inductive, transductive)]
         row = setting._asdict() | {"algorithm": one.algorithm}
         row |= {key: one.record[key] for key in ("title", "family")} | {"paper": one.record["paper_mode"]}
         for mode, interval in zip(MODES, own, strict=True):

@@ -26,6 +26,7 @@ from bench.statistics.degradation import DEGRADATION_COLUMNS, degradation_rows
 from bench.statistics.gather import gather_all
 from bench.statistics.modes import MODE_COLUMNS, mode_rows
 from bench.statistics.pairs import COMPARISON_COLUMNS, comparison_rows
+from bench.statistics.priors import setting_priors
 from bench.statistics.rank_table import ranks_table
 from bench.statistics.run_tables import history_table, runs_table
 from bench.statistics.severities import SEVERITY_COLUMNS, severity_rows
@@ -82,15 +83,17 @@ def _setting_rows(setting: Setting, group: Found, yardsticks: dict[str, bool]) -
     read = list(dict.fromkeys([*summarised, *measured(kind)]))
     results = {name: gather_all(name, found, read) for name, found in runs.items()}
     rows = defaultdict(list)
+    priors = {
+        metric: setting_priors([by_metric[metric] for by_metric in results.values()]) for metric in summarised
+    }
     for metric, (name, by_metric) in itertools.product(summarised, results.items()):
-        rows["cells"] += [
-            row | {"yardstick": yardsticks[name]} for row in cell_rows(setting, by_metric[metric])
-        ]
+        cells = cell_rows(setting, by_metric[metric], priors[metric])
+        rows["cells"] += [row | {"yardstick": yardsticks[name]} for row in cells]
     main = [by_metric[main_metric(kind)] for by_metric in results.values()]
-    rows["comparisons"] = comparison_rows(setting, main)
+    rows["comparisons"] = comparison_rows(setting, main, priors[main_metric(kind)])
     rows["degradation"] = degradation_rows(setting, main)
     rows["severities"] = severity_rows(setting, main)
-    rows["modes"] = mode_rows(setting, main)
+    rows["modes"] = mode_rows(setting, main, priors[main_metric(kind)])
     for name, by_metric in results.items():
         rows["calibration_scores"] += score_rows(setting, by_metric)
         rows["calibration"] += bin_rows(setting, by_metric, runs[name])

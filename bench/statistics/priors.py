@@ -1,0 +1,51 @@
+"""What all learners of a setting tell about the spread over seeds, by condition: one prior for cells, pairs and claims."""
+
+from collections import defaultdict
+from dataclasses import astuple
+
+import numpy as np
+
+from bench.results.condition import Condition
+from bench.statistics.gather import LearnerResults, Values, batches, same_shape
+from bench.statistics.seed_variance import SeedPrior, seed_prior
+
+Priors = dict[Condition, SeedPrior | None]
+"""Priors by condition, the mode left out: learners are compared in their reported modes."""
+
+
+def setting_priors(learners: list[LearnerResults]) -> Priors:
+    """Return the prior of each condition, from the reported values of all learners tested under it."""
+    tables = defaultdict(list)
+    for one in learners:
+        for condition, table in with_averages(one).items():
+            tables[condition].append(table)
+    return {condition: seed_prior(found) for condition, found in tables.items()}
+
+
+def with_averages(results: LearnerResults) -> Values:
+    """Return the reported values and, by scope, their mean over all shifts and severities."""
+    values, scopes = results.reported(), defaultdict(list)
+    for condition, table in values.items():
+        if condition.graded:
+            scopes[condition.mean_over_shifts()].append(table)
+    return values | {key: np.mean(tables, axis=0) for key, tables in scopes.items() if same_shape(tables)}
+
+
+def joined(priors: list[SeedPrior | None]) -> SeedPrior | None:
+    """Return the priors of several conditions as one of arrays; None where there is none (for all of them)."""
+    if None in priors:
+        return None
+    return SeedPrior(*map(np.array, zip(*map(astuple, priors), strict=True)))
+
+
+def batches_with_priors(
+    values: Values, priors: Priors
+) -> list[tuple[list[Condition], np.ndarray, SeedPrior | None]]:
+    """Stack tables of equal shape as `batches` does, those with a prior apart from those without."""
+    found = []
+    for known in (True, False):
+        part = {c: table for c, table in values.items() if (priors.get(c.any_mode()) is not None) == known}
+        found += [
+            (keys, stack, joined([priors.get(c.any_mode()) for c in keys])) for keys, stack in batches(part)
+        ]
+    return found

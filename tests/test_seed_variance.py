@@ -1,0 +1,144 @@
+"""The prior over seeds: it is found again, and studies with a known truth keep what intervals and p-values promise."""
+
+import numpy as np
+import pytest
+
+from bench.statistics import intervals
+from bench.statistics.multiplicity import holm
+from bench.statistics.seed_variance import SeedPrior, seed_prior
+from tasks.seeds import numpy_generator
+
+
+def test_the_prior_over_seed_variances_is_found_again():
+    """Variances drawn from the very law that the fit assumes: scaled inverse chi-square, then chi-square."""
+    draw = numpy_generator("seed prior")
+    truth = 0.01**2 * 6 / draw.chisquare(6, 4000)
+    seeds = draw.normal(0, 1, (4000, 3)) * np.sqrt(truth)[:, None]
+    prior = seed_prior([0.5 + np.stack([row, row], axis=1) for row in seeds])
+    assert prior.freedom == pytest.approx(6, rel=0.15)
+    assert prior.variance == pytest.approx(0.01**2, rel=0.1)
+
+
+def test_equal_seed_variances_are_pooled_and_learners_without_any_are_left_out():
+    draw = numpy_generator("equal variances")
+    same = [0.5 + np.stack([row, row], axis=1) for row in draw.normal(0, 0.02, (300, 3))]
+    constant = np.full((3, 2), 0.4)
+    prior = seed_prior([*same, constant])
+    assert 50 < prior.freedom <= 600 * 1.001, "known no better than from all 600 degrees of freedom"
+    assert prior.variance == pytest.approx(0.02**2, rel=0.15)
+    assert seed_prior([*same[:2], constant]) is None
+
+
+STUDIES, EPISODES = 300, 200
+ALIKE, FIVEFOLD = (0.004,) * 8, (*(0.002,) * 7, 0.010)
+MEASURED = (0.0003, 0.0005, 0.0007, 0.001, 0.0013, 0.0016, 0.002, 0.011)
+"""Spreads over seeds of Omniglot, 5-way 1-shot: seven learners, and a Neural Turing Machine."""
+
+
+def studies(name: str, spreads: tuple[float, ...], seeds: tuple[int, ...]) -> list[np.ndarray]:
+    """Tables [studies, seeds, episodes] of equal learners whose trainings scatter by `spreads`; episodes are shared."""
+    draw = numpy_generator(*name.split())
+    shared = draw.normal(0, 0.06, (STUDIES, 1, EPISODES))
+    return [
+        0.9 + shared + draw.normal(0, spread, (STUDIES, n, 1)) + draw.normal(0, 0.05, (STUDIES, n, EPISODES))
+        for spread, n in zip(spreads, seeds, strict=True)
+    ]
+
+
+def priors(tables: list[np.ndarray]) -> SeedPrior:
+    """The prior of each study."""
+    found = [seed_prior([table[i] for table in tables]) for i in range(STUDIES)]
+    return SeedPrior(np.array([p.variance for p in found]), np.array([p.freedom for p in found]))
+
+
+def false_differences(tables: list[np.ndarray], pairs: list[tuple[int, int]]) -> float:
+    """Share of the pairs of equal learners that are called different at the 5 % level."""
+    prior = priors(tables)
+    return float(
+        np.mean([intervals.paired(tables[i], tables[j], draws=100, prior=prior).p < 0.05 for i, j in pairs])
+    )
+
+
+def coverage(tables: list[np.ndarray]) -> np.ndarray:
+    """Share of the studies whose interval holds the truth, by learner."""
+    prior = priors(tables)
+    found = [intervals.two_level_interval(table, draws=100, prior=prior) for table in tables]
+    return np.array([np.mean((one.low < 0.9) & (one.high > 0.9)) for one in found])
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("spreads", [ALIKE, FIVEFOLD, MEASURED], ids=["alike", "fivefold", "measured"])
+def test_equal_learners_are_not_called_different(spreads, seeds):
+    """Also where one of eight scatters five to ten times as much: the prior's degrees of freedom are not its own."""
+    tables = studies(f"equal {spreads[0]} {seeds}", spreads, (seeds,) * 8)
+    with_last = false_differences(tables, [(7, i) for i in range(7)])
+    others = false_differences(tables, [(i, i + 1) for i in range(6)])
+    covered = coverage(tables)
+    print(f"\nseeds {seeds}: {with_last:.3f} with the last, {others:.3f} others; covered {covered.round(3)}")
+    assert with_last <= 0.055 and others <= 0.05
+    assert 0.93 <= covered.mean() <= 0.98 and covered[7] >= 0.9
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.006])
+def test_one_seed_has_the_spread_of_the_study(spread):
+    """Six learners of two seeds know how trainings differ; two others have one seed each."""
+    tables = studies(f"one {spread}", (spread,) * 8, (2,) * 6 + (1, 1))
+    assert false_differences(tables, [(6, 7)]) <= 0.05
+    assert false_differences(tables, [(i, 6) for i in range(6)]) <= 0.05
+    assert 0.93 <= coverage(tables)[6:].mean() <= 0.99, (
+        "of one seed, what episodes share cannot be told apart: wider"
+    )
+
+
+def test_without_a_prior_each_of_two_learners_has_its_own_freedom():
+    """Two learners are no sample of spreads: Welch's test."""
+    for scale in (1, 3):
+        tables = studies(f"two {scale}", (0.005, 0.005 * scale), (2, 2))
+        p = intervals.paired(*tables, draws=100).p
+        assert np.mean(p < 0.05) <= 0.05
+
+
+def test_with_a_prior_two_seeds_find_what_they_alone_cannot():
+    """Twelve of 24 learners are 20 points above the others; spreads from 0.2 to 3 points, Holm over 276 pairs.
+
+    Power is the price of honesty about a learner that scatters: half of the calm ones keep one degree of freedom, too.
+    """
+    found, alone = [], []
+    for study in range(15):
+        draw = numpy_generator("moderated", study)
+        spread = np.exp(draw.uniform(np.log(0.002), np.log(0.03), 24))
+        level = np.repeat([0.75, 0.95], 12)
+        tables = level[:, None, None] + spread[:, None, None] * draw.normal(0, 1, (24, 2, 1))
+        tables = tables + draw.normal(0, 0.06, (1, 1, 200)) + draw.normal(0, 0.03, (24, 2, 200))
+        pairs = [(i, j) for i in range(24) for j in range(i)]
+        a, b = (np.stack([tables[pair[side]] for pair in pairs]) for side in (0, 1))
+        apart = np.array([level[i] != level[j] for i, j in pairs])
+        adjusted = holm(intervals.paired(a, b, draws=100, prior=seed_prior(list(tables))).p)
+        assert np.mean(adjusted[~apart] < 0.05) <= 0.05
+        found.append(np.mean(adjusted[apart] < 0.05))
+        alone.append(np.mean(holm(intervals.paired(a, b, draws=100).p)[apart] < 0.05))
+    print(f"\nfound {np.mean(found):.2f}, alone {np.mean(alone):.2f}")
+    assert np.mean(found) > 0.2 > 0.05 > np.mean(alone)
+
+
+def test_with_a_prior_one_seed_still_finds_a_large_difference():
+    tables = [table[0] for table in studies("large", (0.002,) * 8, (2,) * 6 + (1, 1))]
+    prior = seed_prior(tables)
+    found = intervals.paired(tables[6] + 0.05, tables[7], prior=prior)
+    assert found.p < 0.01 and found.levels == "seeds and episodes"
+    assert np.isnan(intervals.paired(tables[6] + 0.05, tables[7]).p)
+
+
+def test_a_mean_over_learners_is_that_of_its_members():
+    """Two equal families, members with one, two and three seeds: the error is that of the mean of independent learners."""
+    tables = studies("families", (0.004,) * 8, (1, 2, 3, 2, 2, 3, 2, 1))
+    found = intervals.contrast(tables[:4], tables[4:], draws=100, prior=priors(tables))
+    expected = np.mean([t.mean((1, 2)) for t in tables[:4]], 0) - np.mean(
+        [t.mean((1, 2)) for t in tables[4:]], 0
+    )
+    np.testing.assert_allclose(found.mean, expected, atol=1e-9)
+    assert np.mean(found.p < 0.05) <= 0.05
+    alone = intervals.paired(tables[1], tables[3], draws=100, prior=priors(tables))
+    assert np.median(found.high - found.low) < np.median(alone.high - alone.low)
+    with pytest.raises(ValueError, match="200 and 199"):
+        intervals.contrast([tables[0]], [tables[1], tables[2][..., 1:]])
