@@ -13,12 +13,15 @@ quick: setup ## set up and run the quick study: no download, minutes (the defaul
 
 setup: $(READY) ## make .venv with all packages; repeated only when a pin has changed
 
-$(READY): requirements.txt requirements-nodeps.txt
+TORCHVISION := tasks/preparation/torchvision_import.py
+
+$(READY): requirements.txt requirements-nodeps.txt $(TORCHVISION)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "make: '$(PYTHON)' is not Python 3.11 or newer. Name one that is: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
+	$(BIN)/python $(TORCHVISION)
 	@touch $@
 
 # One thread per process and one process per core; the tests of a file stay together because they share slow fixtures.

@@ -102,6 +102,7 @@ def _import_file(path: Path) -> ModuleType:
     specification = importlib.util.spec_from_file_location(f"_external_{path.stem}", path)
     module = importlib.util.module_from_spec(specification)
     sys.modules[module.__name__] = module
+    sys.path.append(str(path.resolve().parent))  # own modules beside the file
     specification.loader.exec_module(module)
     return module
 

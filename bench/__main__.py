@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -44,8 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with no_early_exit():
             return chosen_module.main(args)
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {explained(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -97,6 +101,23 @@ def fault(error: Exception, verb: str) -> str:
         traceback.print_exception(error)
         return line
     return f"{line}; this is a fault of the program or of your own algorithm: the traceback is in {log}"
+
+
+REMEDIES = {
+    errno.ENOSPC: "free some room on the disk, then give the same command again",
+    errno.EDQUOT: "your quota is used up: free some room, then give the same command again",
+    errno.EROFS: "set RESULTS_ROOT, REPORTS_ROOT or DATA_ROOT to a folder that can be written",
+    errno.EACCES: "set RESULTS_ROOT, REPORTS_ROOT or DATA_ROOT to a folder that can be written",
+}
+
+
+def explained(error: OSError) -> str:
+    """The message of an error of the system, with its file and, where there is one, the remedy."""
+    if error.errno is None or not error.strerror:
+        return str(error)
+    file = f"{error.filename}: " if error.filename else ""
+    remedy = f"; {REMEDIES[error.errno]}" if error.errno in REMEDIES else ""
+    return f"{file}{error.strerror}{remedy}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from algos.metric.matching import Matching
 from algos.metric.matching_fce import MatchingFCE
 from algos.metric.protonet import ProtoNet
 from algos.metric.relation import Relation
-from tasks.preparation.torchmeta_compat import declare_torchvision_operators
+from tasks.preparation.torchvision_import import declare_operators
 from tests import planted
 
 TASKS, WAY, SHOT, SIZE = 3, 4, 3, 12
@@ -24,7 +24,7 @@ CLOSE = dict(rtol=1e-5, atol=1e-5)
 @pytest.fixture(scope="module")
 def easyfsl():
     """easyfsl's methods; they import torchvision, whose compiled part need not fit our torch."""
-    declare_torchvision_operators()
+    declare_operators()
     return pytest.importorskip("easyfsl.methods")
 
 

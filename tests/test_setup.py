@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+HOOK = "tasks/preparation/torchvision_import.py"
 OURS = {"algos", "bench", "benchmarks", "tasks", "tests"}
 
 
@@ -95,8 +96,9 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    for name in ("Makefile", "requirements.txt", "requirements-nodeps.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in ("Makefile", "requirements.txt", "requirements-nodeps.txt", HOOK):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -132,3 +134,20 @@ def test_ci_and_readme_use_the_same_commands():
 def test_readme_has_room_for_the_generated_table():
     readme = (ROOT / "README.md").read_text()
     assert 0 < readme.index("<!-- reference:begin -->") < readme.index("<!-- reference:end -->")
+
+
+def test_torchvision_can_be_imported_beside_a_torch_that_it_was_not_compiled_for(tmp_path):
+    """`make setup` copies the hook into the environment; a copy on the path does the same for one process."""
+    (tmp_path / "_torchvision_import.py").write_text((ROOT / HOOK).read_text())
+    code = (
+        "import _torchvision_import, sys; assert 'torch' not in sys.modules; import torch, torchvision.models as m; "
+        "print(m.resnet18(num_classes=5).eval()(torch.zeros(1, 3, 32, 32)).shape[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "5\n", done.stderr
+    assert "$(BIN)/python $(TORCHVISION)" in (ROOT / "Makefile").read_text()

@@ -5,25 +5,37 @@ Read from the syntax trees alone: importing this module loads neither torch nor 
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.paths import ROOT, modules_in
+from bench.protocol.own_code import existing, is_own, named_files, own_modules
 
 FOUND_BY_NAME = modules_in.__name__
 """Call whose literal argument is a package: its files are found by name, and count as imported."""
 
 
-def code_files(verb: str, algorithm: str | None = None) -> list[Path]:
+IMPORTERS = ("import_module", "__import__")
+"""Calls that import the module whose name is their first argument."""
+
+
+def code_files(
+    verb: str, algorithm: str | None = None, hyper_parameters: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Return the files behind a job of a verb (`train`, `test`, `report`, ...), of an algorithm, a pretraining or an own file.
 
-    Editing one of them repeats the job and makes its checkpoint void; editing any other file does neither.
-    Project files have absolute paths. FileNotFoundError where there is no such verb or algorithm.
+    Editing one of them repeats the job and makes its checkpoint void; editing any other file does neither. An own file
+    counts with the files that it names, such as weights; so does a file that a hyper-parameter of the study names.
+    Paths are absolute. FileNotFoundError where there is no such verb or algorithm.
     """
     jobs = [path for path in [ROOT / "bench" / "protocol" / f"{verb}.py"] if path.exists()]
     files = set(closure(jobs[0] if jobs else _only(f"bench/*/{verb}.py", f"verb {verb!r}")))
-    return sorted(files | set(closure(algorithm_file(algorithm))) if algorithm else files)
+    if algorithm:
+        files |= set(closure(algorithm_file(algorithm)))
+    texts = [value for value in (hyper_parameters or {}).values() if isinstance(value, str)]
+    return sorted(files | {found for text in texts for found in existing(text, Path())})
 
 
 def algorithm_file(algorithm: str) -> Path:
@@ -33,23 +45,35 @@ def algorithm_file(algorithm: str) -> Path:
     return _only(f"algos/*/{algorithm}.py", f"algorithm {algorithm!r}")
 
 
-def code_digest(verb: str, algorithm: str | None = None) -> str:
+def code_digest(
+    verb: str, algorithm: str | None = None, hyper_parameters: Mapping[str, Any] | None = None
+) -> str:
     """Return the digest of the content of `code_files`."""
+    return content_digest(code_files(verb, algorithm, hyper_parameters))
+
+
+def content_digest(files: Iterable[Path]) -> str:
+    """Return the digest of the content of some files, in their order."""
     digest = hashlib.sha256()
-    for path in code_files(verb, algorithm):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
 def closure(path: str | Path) -> list[Path]:
-    """Return a Python file and every file of the project that it imports, directly or not."""
+    """Return a Python file and every file that it imports, directly or not: those of the project, and those of own code.
+
+    Own code is what lies outside the project's rooms; the files that it names count, too.
+    """
     found: set[Path] = set()
     waiting = [Path(path).resolve()]
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += _imported(file)
+            if file.suffix == ".py":
+                waiting += _imported(file)
     return sorted(found)
 
 
@@ -62,8 +86,12 @@ def _only(pattern: str, what: str) -> Path:
 
 @cache
 def _imported(path: Path) -> list[Path]:
-    """Files of the project that one file imports or finds by name."""
-    return [file for name in _names(ast.parse(path.read_text(), str(path)), path) for file in _files(name)]
+    """Files that one file imports, finds by name or, in own code, names."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    if not is_own(path):
+        return [file for name in _names(tree, path) for file in _files(name)]
+    imported = [file for name in _names(tree, path) for file in (*_files(name), *own_modules(name, path))]
+    return [*imported, *named_files(tree, path.parent)]
 
 
 def _names(node: ast.AST, path: Path) -> Iterator[str]:
@@ -73,9 +101,13 @@ def _names(node: ast.AST, path: Path) -> Iterator[str]:
     elif isinstance(node, ast.ImportFrom):
         base = ".".join(filter(None, [_package(path, node.level), node.module]))
         yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
-    elif isinstance(node, ast.Call) and getattr(node.func, "id", None) == FOUND_BY_NAME:
-        for package in (argument.value for argument in node.args if isinstance(argument, ast.Constant)):
-            yield from modules_in(package)
+    elif isinstance(node, ast.Call):
+        called = getattr(node.func, "id", getattr(node.func, "attr", None))
+        literals = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+        if called == FOUND_BY_NAME:
+            yield from (name for package in literals for name in modules_in(package))
+        elif called in IMPORTERS and literals and isinstance(literals[0], str):
+            yield literals[0]
     typing_only = isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
     for child in node.orelse if typing_only else ast.iter_child_nodes(node):
         yield from _names(child, path)

@@ -18,24 +18,26 @@ from bench.protocol.meta_training import MetaTraining
 from bench.protocol.provenance import now, provenance
 from bench.protocol.source_type import Source
 from bench.protocol.train import MODEL, Trained
+from bench.results.digests import digest_of, file_digest
 from bench.results.files import atomic_write
 from bench.results.frames import write_history
 from bench.results.run_folder import RunResult, write_run
-from bench.results.schema import DIVERGED, HISTORY_COLUMNS, OK, UNTRAINED
+from bench.results.schema import DIVERGED, HISTORY, HISTORY_COLUMNS, OK, UNTRAINED
 from bench.study.jobs import TrainingJob
 from bench.study.run import Run
 
 
 class Start(NamedTuple):
-    """Time at the start of a job, and peak memory in MB before any data are read."""
+    """Time at the start of a job, peak memory in MB before any data are read, and digest of the code that is run."""
 
     time: str
     memory_mb: float
+    code: str
 
 
-def start_of(job: TrainingJob) -> Start:
+def start_of(job: TrainingJob, code: str) -> Start:
     """Return what only the start of a job can tell."""
-    return Start(now(), peak_memory_mb(choose(job.device)))
+    return Start(now(), peak_memory_mb(choose(job.device)), code)
 
 
 def write(
@@ -49,14 +51,14 @@ def write(
         history = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
     weights = {name: tensor.contiguous() for name, tensor in trained.weights.items()}
     atomic_write(run.folder / MODEL, lambda part: safetensors.torch.save_file(weights, part))
-    write_history(run.folder / "history.parquet", history)
+    write_history(run.folder / HISTORY, history)
     write_run(run.folder / "run.json", record(run, job, title, trained, pretraining, start))
 
 
 def record(
     run: Run, job: TrainingJob, title: str, trained: Trained, pretraining: RunResult | None, start: Start
 ) -> dict[str, Any]:
-    """Return the content of run.json."""
+    """Return the content of run.json. The model and the learning curve have been written: their digests are part of it."""
     learner, source = trained.learner, trained.source
     reason = pretraining.run["reason"] if pretraining else _reason(trained)
     ended = OK if trained.training or pretraining else UNTRAINED
@@ -73,6 +75,12 @@ def record(
         "hyper_parameters": resolved(learner) | _of_pretraining(pretraining),
         "training": cost(run.algorithm, trained, pretraining, start.memory_mb),
         "data": {"digest": source.digest, "split": source.split_name, "input": form(source, learner.spec)},
+        "made_from": {
+            "settings": digest_of(job.as_dict()),
+            "code": start.code,
+            "pretraining": pretraining.run.get("files", {}).get(MODEL) if pretraining else None,
+        },
+        "files": {name: file_digest(run.folder / name) for name in (MODEL, HISTORY)},
         "provenance": provenance(source.device, start.time) | {"precision": job.precision},
     }
 

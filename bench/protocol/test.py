@@ -24,9 +24,10 @@ from bench.protocol.sources import open_source
 from bench.results import metrics
 from bench.results.bins import BINS
 from bench.results.condition import STANDARD, Condition
+from bench.results.digests import file_digest
 from bench.results.frames import write_calibration, write_episodes
 from bench.results.run_folder import write_test
-from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS
+from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS, MODEL, TEST_FILES
 from bench.study.sizes import fewer_queries, queries_per_class
 from tasks.episodes import Episodes
 
@@ -35,13 +36,17 @@ if TYPE_CHECKING:
     from bench.study.jobs import TestingJob, TrainingJob
     from bench.study.run import Run
 
-MODEL = "model.safetensors"
 
-
-def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool = False) -> None:
+def test(
+    run: "Run",
+    training: "TrainingJob",
+    job: "TestingJob",
+    made_from: dict[str, Any],
+    diverged: bool = False,
+) -> None:
     """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json.
 
-    diverged: the run has no model, and its files are empty.
+    made_from: digests of settings, code and inputs, for test.json. diverged: the run has no model, and its files are empty.
     """
     started, clock = now(), time.perf_counter()
     device = machine.set_up(training.device, training.threads)
@@ -81,6 +86,8 @@ def test(run: "Run", training: "TrainingJob", job: "TestingJob", diverged: bool 
             "fits": fits,
             "peak_memory_mb": peak_memory_mb(device),
             "provenance": provenance(device, started),
+            "made_from": made_from,
+            "files": {name: file_digest(run.folder / name) for name in TEST_FILES},
         },
     )
 

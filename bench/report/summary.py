@@ -11,7 +11,9 @@ from bench.report.numbers import counted
 from bench.report.style import Style, styles_of
 from bench.results.bins import BINS
 from bench.results.condition import as_trained, clean, graded, reported
+from bench.results.files import read_csv
 from bench.results.metrics import main_metrics
+from bench.results.parquet import read_parquet
 from bench.results.setting import SETTING_COLUMNS, Setting, at, settings
 from bench.study.study import Study
 
@@ -139,14 +141,14 @@ def read_summary(study: Study) -> Summary:
             raise FileNotFoundError(
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
-    frames = {name: pd.read_csv(paths[name]) for name in TABLES}
+    frames = {name: read_csv(paths[name]) for name in TABLES}
     for name in ("cells", "degradation", "severities", "runs", "ranks", "modes", *CALIBRATED):
         frames[name] = _in_order(frames[name], [*study.settings.datasets, "all"])
     for name in ("cells", *CALIBRATED):
         frames[name]["reported"] = reported(frames[name])
     frames["comparisons"] = frames["comparisons"][as_trained(frames["comparisons"])]
     frames["runs"]["title"] = titles(frames["runs"])
-    return Summary(study=study, **frames, history=pd.read_parquet(paths["history"]))
+    return Summary(study=study, **frames, history=read_parquet(paths["history"]))
 
 
 def _in_order(frame: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:

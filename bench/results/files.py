@@ -36,3 +36,13 @@ def write_text(path: Path, text: str) -> Path:
 def write_csv(path: Path, frame: pd.DataFrame) -> Path:
     """Write a table without its index, numbers with six significant digits."""
     return write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table. ResultError, which names the file and the remedy, where it is damaged."""
+    import pandas as pd  # most of a second, and few who write files read tables
+
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} is damaged ({error}): delete it and run snakemake again") from error

@@ -21,7 +21,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """Read a frame. Raises ResultError, which names the file and the remedy, when it is damaged or missing."""
     try:
         return pd.read_parquet(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultError(
-            f"{path}: not readable as parquet ({error}); delete it and test the run again"
+            f"{path}: not readable as parquet ({error}); delete it and run snakemake again"
         ) from error

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.results.digests import check_file
 from bench.results.files import ResultError, write_text
+from bench.results.fits import fits
 from bench.results.metrics import main_metric
 from bench.results.schema import (
+    DAMAGED,
     DIVERGED,
+    HISTORY,
     HISTORY_COLUMNS,
     MISSING,
     OLD_NAMES,
@@ -19,6 +23,7 @@ from bench.results.schema import (
     SCORED,
     TEST_FILES,
     TEST_SCHEMA,
+    TRAINING_FILES,
     UNTESTED,
 )
 
@@ -27,7 +32,9 @@ if TYPE_CHECKING:
 
 
 def _checked(path: Path, record: dict, schema: dict) -> dict:
-    import jsonschema  # here, because a study without results needs none of its start-up time
+    if fits(record, schema):
+        return record
+    import jsonschema  # here, because it is slow to start, and good records need none of its messages
 
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(record))
     if error:
@@ -48,15 +55,21 @@ def write_test(path: Path, record: dict) -> Path:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The content of a run's folder; a record that does not exist yet is None."""
+    """The content of a run's folder; a record that does not exist yet is None.
+
+    damage: what is wrong with the run's files and how to mend it; then there are no records either.
+    """
 
     folder: Path
     run: dict | None
     test: dict | None
+    damage: str = ""
 
     @property
     def status(self) -> str:
-        """A status word of bench.results.schema: ok, untrained, diverged, missing or untested."""
+        """A status word of bench.results.schema: ok, untrained, diverged, missing, untested or damaged."""
+        if self.damage:
+            return DAMAGED
         if self.run is None:
             return MISSING
         if self.tested and self.test.get("diverged"):
@@ -77,6 +90,18 @@ class RunResult:
     def tested(self) -> bool:
         """The run has a test, and the test left all of its files."""
         return self.run is not None and self.test is not None and not self._lacking
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """Digest of each file of the folder, as its record has it; results of older versions have none."""
+        return (self.run or {}).get("files", {}) | (self.test or {}).get("files", {})
+
+    def check(self, *names: str, content: bool = True) -> None:
+        """Raise ResultError unless files (default: all that are recorded) are those that the run's jobs wrote."""
+        for name, digest in self.recorded.items():
+            if not names or name in names:
+                job = "the run's folder" if name in TRAINING_FILES else f"{self.folder / 'test.json'}"
+                check_file(self.folder / name, digest, f"delete {job} and run snakemake again", content)
 
     @property
     def outdated(self) -> str:
@@ -102,9 +127,10 @@ class RunResult:
         import pandas as pd  # frames are read by few verbs; importing pandas takes most of a second
 
         from bench.results.frames import typed
+        from bench.results.parquet import read_parquet
 
-        path = self.folder / "history.parquet"
-        frame = pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        path = self.folder / HISTORY
+        frame = read_parquet(path) if path.exists() else pd.DataFrame(columns=list(HISTORY_COLUMNS))
         frame = frame.rename(columns=OLD_NAMES)
         return typed(path, frame, HISTORY_COLUMNS)
 
@@ -130,11 +156,13 @@ def _read_json(path: Path, schema: dict) -> dict | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        if not isinstance(record, dict):
+            raise ValueError(f"a {type(record).__name__} in place of a mapping")
+    except (OSError, ValueError) as error:
         raise ResultError(
-            f"{path}: not valid JSON ({error}); delete the file and run its job again"
+            f"{path}: not valid JSON ({error}); delete the file and run its job again (snakemake does)"
         ) from error
-    if "training" in record:
+    if isinstance(record.get("training"), dict):
         record["training"] = {OLD_NAMES.get(key, key): value for key, value in record["training"].items()}
     return _checked(path, record, schema)
 
@@ -145,3 +173,28 @@ def read_run(folder: Path) -> RunResult:
     return RunResult(
         folder, _read_json(folder / "run.json", RUN_SCHEMA), _read_json(folder / "test.json", TEST_SCHEMA)
     )
+
+
+def readable(folder: Path) -> RunResult:
+    """Read a run's folder; a damaged record is told as the run's `damage`, not raised."""
+    try:
+        return read_run(folder)
+    except ValueError as error:
+        return RunResult(Path(folder), None, None, str(error))
+
+
+def examined(folder: Path) -> RunResult:
+    """Read a run's folder for a summary: damage to one of its files is told, not raised, so that it costs this run only.
+
+    Files are compared with their recorded digests; those of older versions, which recorded none, are read.
+    """
+    result = readable(folder)
+    try:
+        result.check()
+        if result.tested and not result.recorded:
+            result.episodes(), result.calibration()
+        if result.run is not None and HISTORY not in result.recorded:
+            result.history()
+    except ValueError as error:
+        return RunResult(Path(folder), None, None, str(error))
+    return result

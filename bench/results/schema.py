@@ -40,8 +40,9 @@ OLD_NAMES = {f"{which}_accuracy": f"{which}_score" for which in ("train", "val",
 """Columns of history.parquet and keys of run.json by the names that older versions gave them."""
 OK, UNTRAINED, DIVERGED = "ok", "untrained", "diverged"
 """Status words in run.json: trained; nothing to train; the loss was not finite, so there is no model."""
-MISSING, UNTESTED = "missing", "untested"
-"""Status words of runs whose record is not complete: not trained yet; trained, but not tested (or tested by an older version)."""
+MISSING, UNTESTED, DAMAGED = "missing", "untested", "damaged"
+"""Status words of runs without usable results: not trained yet; trained, but not tested (or tested by an older version); with
+a file that cannot be read, or is not the one that was written."""
 SCORED = (OK, UNTRAINED)
 """Statuses of runs with results; with `DIVERGED`, the runs that are finished."""
 FINISHED = (*SCORED, DIVERGED)
@@ -49,6 +50,11 @@ _CHOICES = {"scope": {"clean", "task", "query"}, "mode": set(MODES)}
 _COUNT = {"type": "integer", "minimum": 0}
 _AMOUNT = {"type": ["number", "null"], "minimum": 0}
 _TEXT = {"type": "string"}
+_EVIDENCE = {
+    "made_from": {"type": "object"},
+    "files": {"type": "object", "additionalProperties": {"type": "string"}},
+}
+"""made_from: digests of settings, code and other inputs; files: digests of what was written. Absent from older records."""
 
 
 def _record(properties: dict, optional: Iterable[str] = ()) -> dict:
@@ -82,8 +88,9 @@ RUN_SCHEMA = _record(
         ),
         "data": {"type": "object"},
         "provenance": {"type": "object"},
+        **_EVIDENCE,
     },
-    optional=["variant_of"],
+    optional=["variant_of", *_EVIDENCE],
 )
 TEST_SCHEMA = _record(
     {
@@ -96,8 +103,20 @@ TEST_SCHEMA = _record(
         "peak_memory_mb": _AMOUNT,
         "provenance": {"type": "object"},
         "fits": {"type": "object", "additionalProperties": {"type": "object"}},
+        **_EVIDENCE,
     },
-    optional=["adapt_gflops_per_task", "diverged", "fits", "peak_memory_mb", "provenance", "queries"],
+    optional=[
+        "adapt_gflops_per_task",
+        "diverged",
+        "fits",
+        "peak_memory_mb",
+        "provenance",
+        "queries",
+        *_EVIDENCE,
+    ],
 )
+MODEL, HISTORY = "model.safetensors", "history.parquet"
+"""Files that a training writes beside run.json."""
+TRAINING_FILES = (MODEL, HISTORY)
 TEST_FILES = ("episodes.parquet", "calibration.parquet")
 """Files that a test writes beside test.json."""

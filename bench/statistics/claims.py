@@ -12,17 +12,17 @@ from typing import Any
 
 import jsonschema
 import pandas as pd
-import yaml
 
 from bench.paths import ROOT, results_root
-from bench.results.files import write_csv
+from bench.results.files import read_csv, write_csv
 from bench.results.metrics import METRICS
-from bench.results.run_folder import read_run
+from bench.results.run_folder import examined
 from bench.results.setting import SETTING_COLUMNS
 from bench.statistics.claim_effects import COSTS, Contestants, Missing, effect
 from bench.statistics.intervals import EPISODES
 from bench.statistics.summarize import by_setting, scored
 from bench.study.study import Study, load_study
+from bench.study.text import read_yaml
 
 FILE = ROOT / "config" / "claims.yaml"
 SCHEMA = ROOT / "workflow" / "schemas" / "claims.schema.yaml"
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Judge the claims and print the number of verdicts of each kind."""
     path = write_claims(load_study(args.study))
-    counts = Counter(pd.read_csv(path)["verdict"])
+    counts = Counter(read_csv(path)["verdict"])
     print(f"wrote {path}: " + ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items())))
     return 0
 
@@ -54,7 +54,7 @@ def write_claims(study: Study, claims: Path = FILE) -> Path:
 
 def load_claims(path: Path) -> list[dict[str, Any]]:
     """Return the claims with their defaults. Raises ValueError naming the file, the claim and the key."""
-    schema, content = yaml.safe_load(SCHEMA.read_text()), yaml.safe_load(path.read_text(encoding="utf-8"))
+    schema, content = read_yaml(SCHEMA), read_yaml(path)
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(content), key=lambda e: e.json_path)
     if errors:
         raise ValueError(
@@ -74,7 +74,7 @@ def load_claims(path: Path) -> list[dict[str, Any]]:
 
 def judge_study(study: Study, claims: list[dict]) -> pd.DataFrame:
     """Return one row per claim and setting in which it applies (`COLUMNS`)."""
-    found = [(run, read_run(run.folder)) for run in study.runs()]
+    found = [(run, examined(run.folder)) for run in study.runs()]
     contests = [Contestants(setting, scored(group)) for setting, group in by_setting(found).items()]
     rows = [_row(claim, contest) for claim in claims for contest in contests if _applies(claim, contest)]
     return pd.DataFrame(rows, columns=COLUMNS)

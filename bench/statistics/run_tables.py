@@ -31,7 +31,7 @@ def _run_row(run: Run, result: RunResult) -> dict:
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
         **{key: record.get(key) for key in ("title", "family")},
-        "reason": result.reason or result.outdated or None,
+        "reason": result.reason or result.outdated or result.damage or None,
         **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "test_memory_mb": test.get("peak_memory_mb"),
         **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},
@@ -47,6 +47,8 @@ def history_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
     columns = [*SETTING_COLUMNS, "algorithm", "seed", *HISTORY_COLUMNS]
     frames = []
     for run, result in found:
+        if result.damage:
+            continue
         keys = {key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")}
         frames.append(result.history().assign(algorithm=algos.name_of(run.algorithm), **keys)[columns])
     frames = [frame for frame in frames if len(frame)]

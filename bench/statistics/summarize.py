@@ -18,7 +18,7 @@ from bench.paths import results_root
 from bench.results.files import ResultError, write_csv
 from bench.results.metrics import further, main_metric, measured
 from bench.results.parquet import write_parquet
-from bench.results.run_folder import RunResult, read_run
+from bench.results.run_folder import RunResult, examined
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.calibration import BIN_COLUMNS, SCORE_COLUMNS, bin_rows, score_rows
 from bench.statistics.cells import CELL_COLUMNS, cell_rows
@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
 
 def summarize(study: Study) -> Path:
     """Write the tables of the study; return their folder. Raises ResultError when runs cannot be compared."""
-    found = [(run, read_run(run.folder)) for run in study.runs()]
+    found = [(run, examined(run.folder)) for run in study.runs()]
     yardsticks = {algos.name_of(name): card.yardstick for name, card in study.cards.items()}
     rows = defaultdict(list)
     for setting, group in by_setting(found).items():
@@ -72,7 +72,8 @@ def summarize(study: Study) -> Path:
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
     write_parquet(folder / "history.parquet", history_table(found))
-    _tell_outdated([result for _, result in found if result.outdated])
+    _tell_left_out("test is outdated", [result for _, result in found if result.outdated])
+    _tell_left_out("files are damaged", [result for _, result in found if result.damage])
     return folder
 
 
@@ -105,10 +106,10 @@ def _frame(rows: list[dict], columns: list[str]) -> pd.DataFrame:
     return frame.sort_values(SETTING_COLUMNS, kind="stable", ignore_index=True)
 
 
-def _tell_outdated(found: list[RunResult]) -> None:
+def _tell_left_out(why: str, found: list[RunResult]) -> None:
     if found:
-        first = f"the first is {found[0].folder}: {found[0].outdated}"
-        print(f"left out {len(found)} runs whose test is outdated; {first}", file=sys.stderr)
+        first = f"the first is {found[0].folder}: {found[0].outdated or found[0].damage}"
+        print(f"left out {len(found)} runs whose {why}; {first}", file=sys.stderr)
 
 
 def by_setting(found: Found) -> dict[Setting, Found]:

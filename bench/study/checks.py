@@ -1,7 +1,7 @@
 """Checks of a study that need more than the value of one key. Each raises ValueError, which names key, value and remedy."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import algos
 from algos import Card
@@ -46,6 +46,18 @@ def check_dataset(name: str, key: str) -> None:
         raise ValueError(
             f"{key[:100]}...: the name has {letters} letters; at most {LONGEST} make the name of a folder"
         )
+
+
+def check_names(learners: Sequence[str]) -> None:
+    """No two learners share a name, which is that of their results: `a/same.py` and `b/same.py` are both `same`."""
+    paths: dict[str, str] = {}
+    for learner in learners:
+        first = paths.setdefault(algos.name_of(learner), learner)
+        if first != learner:
+            raise ValueError(
+                f"algorithms: two learners are called {algos.name_of(learner)!r}: {first} and {learner}; "
+                "they would share a folder of results, so rename one of the files"
+            )
 
 
 def check_variants(settings: Settings, cards: Mapping[str, Card]) -> None:

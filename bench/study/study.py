@@ -38,6 +38,7 @@ class Study:
         checks.check_datasets(self.settings)
         if not self.cards:
             raise ValueError("algorithms: there are none, and no variants; name at least one")
+        checks.check_names(self._named())
         checks.check_variants(self.settings, self.cards)
         checks.check_overrides(self.settings, self._by_short_name())
         checks.check_shifts(self.settings.shifts)

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 import jsonschema
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from bench.results.reference_store import KEY_COLUMNS, add_run, load_reference, 
 from bench.results.run_folder import read_run
 from bench.study.run import Run
 from bench.study.study import Study, load_study
+from bench.study.text import read_yaml
 from tasks.prepared import is_prepared
 
 LIST_SCHEMA = {
@@ -85,7 +85,7 @@ def read_list(path: Path) -> list[Entry]:
         raise FileNotFoundError(
             f"{path} does not exist; write a YAML list of entries {{study: FILE, run: NAME}}"
         )
-    lines = yaml.safe_load(path.read_text()) or []
+    lines = read_yaml(path) or []
     error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(LIST_SCHEMA).iter_errors(lines))
     if error:
         raise ValueError(f"{path}: entry {'.'.join(map(str, error.absolute_path))}: {error.message}")

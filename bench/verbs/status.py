@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.paths import CHECKPOINT, CHECKPOINT_SECONDS
+from bench.protocol.outdated import Outdated
 from bench.results.checkpoint_summary import read_progress
 from bench.results.metrics import METRICS, Metric, main_metric
 from bench.results.run_folder import read_run
@@ -18,6 +19,7 @@ from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTR
 from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
 
+OUTDATED = "outdated"
 STYLES = {
     OK: "green",
     UNTRAINED: "green",
@@ -25,6 +27,7 @@ STYLES = {
     UNTESTED: "cyan",
     "stopped": "yellow",
     MISSING: "dim",
+    OUTDATED: "yellow",
     DIVERGED: "bold red",
     "unreadable": "bold red",
 }
@@ -36,8 +39,8 @@ LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
 class State:
     """State of a run.
 
-    status: as in runs.csv, or `running` (its checkpoint is fresh), `stopped` (it can resume from its checkpoint) or
-    `unreadable` (a damaged file). score: the best on meta-validation, by the main metric of the
+    status: as in runs.csv, or `running` (its checkpoint is fresh), `stopped` (it can resume from its checkpoint),
+    `outdated` (Snakemake would make it again) or `unreadable` (a damaged file). score: the best on meta-validation, by the main metric of the
     kind of task. note: what went wrong, if anything.
     """
 
@@ -51,33 +54,48 @@ class State:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", help="study file, e.g. config/quick.yaml")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all models, results and prepared data, and compare them with their recorded digests",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     study = load_study(args.study)
-    show(study, states(study), Console())
+    show(study, states(study, args.verify), Console())
+    if args.verify:
+        from tasks.preparation.verified import check_prepared
+
+        check_prepared(*study.settings.datasets, *study.settings.experiments.other_data, content=True)
     return 0
 
 
-def states(study: Study) -> list[State]:
-    """The state of each shared pretraining and each run of the study, in its order."""
-    return [state_of(run) for run in [*study.pretrainings(), *study.runs()]]
+def states(study: Study, verify: bool = False) -> list[State]:
+    """The state of each shared pretraining and each run of the study, in its order. verify: read every file of the runs."""
+    outdated = Outdated(study)
+    return [state_of(run, outdated, verify) for run in [*study.pretrainings(), *study.runs()]]
 
 
-def state_of(run: Run) -> State:
+def state_of(run: Run, outdated: Outdated, verify: bool = False) -> State:
     """State of a run by the files in its folder; a damaged file is a state of its own, not the end of the table."""
     try:
         result = read_run(run.folder)
         if result.run is None:
             return _unfinished(run)
+        reason = outdated.why(run, result)
+        if verify and not reason:
+            result.check()
     except ValueError as error:
         return State(run, "unreadable", note=str(error))
     training = result.run["training"]
-    note = result.reason or result.outdated
     numbers = (training["steps"], training["best_val_score"], training["seconds"])
-    status = (
-        result.run["status"] if isinstance(run, Pretraining) else result.status
-    )  # pretrainings are not tested
+    note = result.reason or result.outdated
+    if reason:
+        notes = [f"{reason}; snakemake makes it again", *filter(None, [note])]
+        return State(run, OUTDATED, *numbers, "; ".join(notes))
+    # Pretrainings are not tested.
+    status = result.run["status"] if isinstance(run, Pretraining) else result.status
     return State(run, status, *numbers, note)
 
 

@@ -2,11 +2,15 @@
 
 import argparse
 
-from bench.protocol.test import test
+from bench.protocol.fingerprint import code_digest
+from bench.protocol.outdated import made_from_of_test
 from bench.results.run_folder import read_run
-from bench.results.schema import DIVERGED
+from bench.results.run_lock import run_lock
+from bench.results.schema import DIVERGED, MODEL
+from bench.study.jobs import TestingJob, TrainingJob
 from bench.study.run import Run
 from bench.study.study import Study, load_study
+from tasks.preparation.verified import check_prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +28,22 @@ def main(args: argparse.Namespace) -> int:
 
 def test_run(study: Study, run: Run) -> None:
     """Test a trained run; write episodes.parquet, calibration.parquet and test.json. FileNotFoundError says how to train it."""
-    record = read_run(run.folder).run
+    training, job = study.training_job(run), study.testing_job(run)
+    # Before the code is imported: an edit in between makes the result outdated, not one of code that nobody knows.
+    code = code_digest("test", training.code, training.overrides)
+    with run_lock(run.folder, run.name):
+        _test_locked(study, run, training, job, code)
+
+
+def _test_locked(study: Study, run: Run, training: TrainingJob, job: TestingJob, code: str) -> None:
+    result = read_run(run.folder)
+    record = result.run
     if record is None:
         raise FileNotFoundError(
             f"{run.folder} has no trained model: run `python -m bench train {study.origin} {run.name}`"
         )
-    test(run, study.training_job(run), study.testing_job(run), diverged=record["status"] == DIVERGED)
+    result.check(MODEL)
+    check_prepared(run.dataset, *study.settings.experiments.other_data)
+    from bench.protocol.test import test
+
+    test(run, training, job, made_from_of_test(result, job, code), diverged=record["status"] == DIVERGED)

@@ -6,19 +6,21 @@ training that was stopped resumes with the same command.
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from bench.paths import CHECKPOINT
-from bench.protocol import record
 from bench.protocol.fingerprint import code_digest
-from bench.protocol.loop import Stopped
-from bench.protocol.machine import choose
-from bench.protocol.memory import keep_freed
-from bench.protocol.progress import Progress
-from bench.protocol.train import train
+from bench.protocol.outdated import Outdated
 from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, read_run
+from bench.results.run_lock import run_lock
+from bench.results.schema import MODEL
 from bench.study.run import Run
 from bench.study.study import Study, load_study
+from tasks.preparation.verified import check_prepared
+
+if TYPE_CHECKING:
+    from bench.study.jobs import TrainingJob
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,25 +33,52 @@ def main(args: argparse.Namespace) -> int:
     """Run the verb; return 130 after a signal."""
     study = load_study(args.study)
     run = study.run(args.run)
-    try:
-        train_run(study, run)
-    except Stopped as stopped:
+    stopped = train_run(study, run)
+    if stopped:
         print(f"{run.name}: {stopped}; the same command resumes from there", file=sys.stderr, flush=True)
-        return 130
-    return 0
+    return 130 if stopped else 0
 
 
-def train_run(study: Study, run: Run) -> None:
-    """Train a run (or resume its training); write model.safetensors, history.parquet and run.json to its folder."""
+def train_run(study: Study, run: Run) -> str:
+    """Train a run (or resume its training); write model.safetensors, history.parquet and run.json to its folder.
+
+    Return what stopped the training, with a checkpoint on the disk; empty where it has ended.
+    """
     job = study.training_job(run)
-    start = record.start_of(job)
-    keep_freed(choose(job.device))
+    # Before the code is imported: an edit in between makes the result outdated, not one of code that nobody knows.
+    code = code_digest("train", job.code, job.overrides)
+    with run_lock(run.folder, run.name) as waited:
+        if waited and _is_trained(study, run):
+            print(f"{run.name}: the other process has trained it", flush=True)
+            return ""
+        return _train_locked(study, run, job, code)
+
+
+def _is_trained(study: Study, run: Run) -> bool:
+    result = read_run(run.folder)
+    return result.run is not None and not Outdated(study).training(run, result)
+
+
+def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
+    check_prepared(run.dataset)
     pretraining = finished_pretraining(study, run)
-    code = code_digest("train", job.code)
+    from bench.protocol import record
+    from bench.protocol.loop import Stopped
+    from bench.protocol.machine import choose
+    from bench.protocol.memory import keep_freed
+    from bench.protocol.progress import Progress
+    from bench.protocol.train import train
+
+    start = record.start_of(job, code)
+    keep_freed(choose(job.device))
     progress = Progress(run.name, job.minutes, main_metric(run.kind))
-    trained = train(run, job, code, pretraining.folder if pretraining else None, progress)
+    try:
+        trained = train(run, job, code, pretraining.folder if pretraining else None, progress)
+    except Stopped as stopped:
+        return str(stopped)
     record.write(run, job, study.title_of(run.algorithm), trained, pretraining, start)
     (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    return ""
 
 
 def finished_pretraining(study: Study, run: Run) -> RunResult | None:
@@ -63,4 +92,5 @@ def finished_pretraining(study: Study, run: Run) -> RunResult | None:
             f"{pretraining.folder} has no trained model, and {run.name} starts from it: "
             f"run `python -m bench train {study.origin} {pretraining.name}`"
         )
+    result.check(MODEL)
     return result

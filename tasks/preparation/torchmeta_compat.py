@@ -1,50 +1,27 @@
 """Import torchmeta 1.8.0 (2021, made for torch < 1.10) beside a current torch. No other module imports it."""
 
-import importlib.util
+import importlib
 from types import ModuleType
 
-import torch
-
 from tasks.preparation.archives import DataError
+from tasks.preparation.torchvision_import import declare_operators
 
 REMEDY = (
     "torchmeta data sets need torchmeta, torchvision, h5py and ordered-set: "
     "`pip install -r requirements.txt`, then `pip install --no-deps -r requirements-nodeps.txt`"
 )
-# When torchvision is imported, it registers Python versions of these compiled operators, which fails if its compiled part
-# could not be loaded. Nothing here calls them.
-OPERATORS = (
-    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
-)
-_library: list[torch.library.Library] = []  # kept alive: the operators vanish with their library
 
 
 def import_torchmeta() -> ModuleType:
     """Return the module `torchmeta.datasets.helpers`, patched. DataError names the missing package and the remedy."""
     try:
-        declare_torchvision_operators()
+        declare_operators()
         _restore_drive_functions()
         helpers = importlib.import_module("torchmeta.datasets.helpers")
         _restore_batched_subsets()
     except ImportError as error:
         raise DataError(f"cannot import torchmeta ({error}). {REMEDY}") from error
     return helpers
-
-
-def declare_torchvision_operators() -> None:
-    """Make `import torchvision` possible beside a torch that its compiled part does not fit."""
-    package = importlib.util.find_spec("torchvision")
-    if package is None:
-        raise ImportError("No module named 'torchvision'")
-    compiled = [f"{folder}/_C.so" for folder in package.submodule_search_locations]
-    try:
-        torch.ops.load_library(compiled[0])  # a torchvision that matches torch: nothing to declare
-    except OSError:
-        if not _library:
-            _library.append(torch.library.Library("torchvision", "FRAGMENT"))
-            for schema in OPERATORS:
-                _library[0].define(schema)
 
 
 def _restore_drive_functions() -> None:

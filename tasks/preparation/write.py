@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tasks.catalogue import prepared_root
+from tasks.preparation.verified import array_digests
 
 
 def write_prepared(
@@ -21,7 +22,9 @@ def write_prepared(
         np.save(temporary / "images.npy", images)
         if originals is not None:
             np.save(temporary / "originals.npy", originals)
-        (temporary / "meta.json").write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n")
+        meta = meta | {"files": array_digests(temporary)}
+        text = json.dumps(meta, indent=1, ensure_ascii=False) + "\n"
+        (temporary / "meta.json").write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         shutil.rmtree(root / name, ignore_errors=True)
         temporary.rename(root / name)

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from functools import cache
-from glob import glob
+from glob import escape as glob_escape, glob
 from pathlib import Path
 
 import yaml
@@ -15,18 +15,36 @@ from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
-shell.prefix(
-    f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-)  # jobs run on Snakemake's own Python
+# Jobs run on Snakemake's own Python, and find the project from any working folder.
+_path = shlex.quote(str(Path(sys.executable).parent))
+_project = shlex.quote(str(workflow.basedir))
+_path, _project = (text.replace("{", "{{").replace("}", "}}") for text in (_path, _project))
+shell.prefix(f"export PATH={_path}:$PATH PYTHONPATH={_project}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
-from bench.protocol.fingerprint import closure, code_files
+from bench.protocol.fingerprint import closure, code_files, content_digest
+from bench.protocol.stale import stale_results
 from bench.study.gpu import gpus
 from bench.study.study import Study
+from bench.study.text import read_yaml
+from bench.study.workflow_lock import hold_study
 from bench.paths import results_root
 from bench.study.run import reports_root
 from tasks.catalogue import FOLDER, folder_name, prepared_root
 
-STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
+
+def shipped(name):
+    """Path of a file of the project, from the working folder."""
+    return os.path.relpath(Path(workflow.basedir, name))
+
+
+try:
+    for file in workflow.configfiles:
+        read_yaml(Path(file))  # Snakemake keeps the last of two equal keys without a word
+    STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
+except (ValueError, FileNotFoundError) as error:
+    raise WorkflowError(str(error))
+if workflow.is_main_process:
+    hold_study(STUDY.name, results_root())
 RUNS = {run.name: run for run in STUDY.runs()}
 TRAININGS = {shared.name: shared for shared in STUDY.pretrainings()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
@@ -46,9 +64,11 @@ GPU = int(_device == "cuda" or (_device == "auto" and gpus() > 0))
 
 # Snakemake ignores a profile that does not exist, and would run a cluster's study on the login node.
 PROFILE = get_argument_parser().parse_known_args(sys.argv[1:])[0].workflow_profile or "default"
-if PROFILE != "none" and not any(Path(folder, PROFILE).exists() for folder in (".", "profiles")):
+if PROFILE != "none" and not any(
+    Path(folder, PROFILE).exists() for folder in (".", "profiles", workflow.basedir, shipped("profiles"))
+):
     raise WorkflowError(
-        f"there is no profile {PROFILE!r}; known: {', '.join(sorted(os.listdir('profiles')))}"
+        f"there is no profile {PROFILE!r}; known: {', '.join(sorted(os.listdir(shipped('profiles'))))}"
     )
 
 
@@ -70,18 +90,29 @@ def write_study():
 
 
 @cache
-def code(verb, algorithm=None):
-    """Files behind the jobs of a verb. Editing one of them repeats the job; editing any other file does not."""
-    return [os.path.relpath(path) for path in code_files(verb, algorithm)]
+def code(verb):
+    """Files behind the jobs of a verb. Editing one of them repeats the job; editing any other file does not.
+
+    Trainings and tests have thousands of jobs. Their code is no input of theirs: `repeat_outdated` compares its digest.
+    """
+    return [os.path.relpath(path) for path in code_files(verb)]
 
 
-def job_code(verb, run):
-    """Files behind a training or a test: the same that a checkpoint's fingerprint covers."""
-    return code(verb, STUDY.code(TRAININGS[run].algorithm))
+@cache
+def repeat_outdated():
+    """Let Snakemake make those results again that do not belong to the study, the code and the data as they are now.
+
+    The records of a run hold digests of what it was made from. Results from another machine are recognised by them,
+    whatever the times of their files. Called by an input function: then there is a plan to add to.
+    """
+    if workflow.is_main_process:
+        for reason, files in stale_results(STUDY, f"{RESULTS}/tables/runs.csv"):
+            workflow.dag.forcefiles.update(files)
 
 
 def prepared(wildcards):
     """The data set of a run; generated regression tasks have none."""
+    repeat_outdated()
     run = TRAININGS[wildcards.run]
     return [META.format(dataset=folder_name(run.dataset))] if run.kind == "classification" else []
 
@@ -109,6 +140,8 @@ def own_pictures(wildcards):
 
 
 def generator(wildcards):
-    """Code that draws the embedded data set. Downloaded data do not change with the code."""
-    files = closure("tasks/preparation/glyphs.py") if wildcards.dataset == "glyphs" else []
-    return [os.path.relpath(path) for path in files]
+    """Digest of the code that draws the embedded data set. Downloaded data do not change with the code."""
+    if wildcards.dataset != "glyphs":
+        return ""
+    folder = Path(workflow.basedir, "tasks", "preparation")
+    return content_digest(closure(folder / "glyphs.py"))

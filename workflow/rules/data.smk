@@ -3,8 +3,6 @@ rule prepare:
 
     `update`: Snakemake must not delete a prepared data set first; on an air-gapped machine it may be the only copy.
     """
-    input:
-        generator,
     output:
         update(META),
     log:
@@ -16,5 +14,6 @@ rule prepare:
     params:
         name=lambda wildcards: PREPARED[wildcards.dataset],
         files=own_pictures,
+        generator=generator,
     shell:
-        "python -m bench prepare {params.name:q} --force > {log} 2>&1"
+        "python -m bench prepare {params.name:q} --force > {log:q} 2>&1"

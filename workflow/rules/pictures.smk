@@ -22,4 +22,4 @@ rule pictures:
         query=STUDY.settings.test.query,
         seed=STUDY.settings.seed,
     shell:
-        "python -m bench pictures {params.study} > {log} 2>&1"
+        "python -m bench pictures {params.study:q} > {log:q} 2>&1"

@@ -5,8 +5,8 @@ rule report:
         claims=rules.claims.output,
         pictures=rules.pictures.output,
         data=expand(META, dataset=PREPARED),
-        published=["data/published.csv", "data/finn_levine_2018.csv"],
-        templates=glob("workflow/report/**/*.*", recursive=True),
+        published=[shipped("data/published.csv"), shipped("data/finn_levine_2018.csv")],
+        templates=glob(glob_escape(shipped("workflow/report")) + "/**/*.*", recursive=True),
         code=code("report"),
     output:
         report(
@@ -25,4 +25,4 @@ rule report:
         study=STUDY_FILE,
         config=STUDY.config,
     shell:
-        "python -m bench report {params.study} > {log} 2>&1"
+        "python -m bench report {params.study:q} > {log:q} 2>&1"

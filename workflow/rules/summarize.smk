@@ -10,7 +10,7 @@ TABLES = [
 rule summarize:
     """Means, intervals, paired comparisons and ranks over all runs of the study."""
     input:
-        runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
+        runs=[f"{RESULTS}/{run}/test.json" for run in RUNS],
         code=code("summarize"),
     output:
         report(
@@ -29,15 +29,15 @@ rule summarize:
         study=STUDY_FILE,
         config=STUDY.config,
     shell:
-        "python -m bench summarize {params.study} > {log} 2>&1"
+        "python -m bench summarize {params.study:q} > {log:q} 2>&1"
 
 
 rule claims:
     """Verdicts on the declared claims. Changing a claim repeats this job and the report, nothing else."""
     input:
-        runs=expand([*rules.train.output, *rules.test.output], run=RUNS),
-        claims="config/claims.yaml",
-        code=[*code("claims"), "workflow/schemas/claims.schema.yaml"],
+        runs=[f"{RESULTS}/{run}/test.json" for run in RUNS],
+        claims=shipped("config/claims.yaml"),
+        code=[*code("claims"), shipped("workflow/schemas/claims.schema.yaml")],
     output:
         report(
             f"{RESULTS}/tables/claims.csv",
@@ -55,4 +55,4 @@ rule claims:
         study=STUDY_FILE,
         config=STUDY.config,
     shell:
-        "python -m bench claims {params.study} > {log} 2>&1"
+        "python -m bench claims {params.study:q} > {log:q} 2>&1"

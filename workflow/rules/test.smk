@@ -4,7 +4,6 @@ rule test:
         data=tested,
         model=rules.train.output.model,
         record=rules.train.output.record,
-        code=lambda wildcards: job_code("test", wildcards.run),
     output:
         episodes=f"{RESULTS}/{{run}}/episodes.parquet",
         calibration=f"{RESULTS}/{{run}}/calibration.parquet",
@@ -20,6 +19,5 @@ rule test:
         gpu=GPU,
     params:
         study=STUDY_FILE,
-        spec=lambda wildcards: STUDY.testing_job(RUNS[wildcards.run]).as_dict(),
     shell:
-        "python -m bench test {params.study} {wildcards.run} > {log} 2>&1"
+        "python -m bench test {params.study:q} {wildcards.run:q} > {log:q} 2>&1"

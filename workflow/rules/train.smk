@@ -5,7 +5,6 @@ rule train:
     input:
         data=prepared,
         pretraining=pretraining,
-        code=lambda wildcards: job_code("train", wildcards.run),
     output:
         model=f"{RESULTS}/{{run}}/model.safetensors",
         history=f"{RESULTS}/{{run}}/history.parquet",
@@ -21,6 +20,5 @@ rule train:
         gpu=GPU,
     params:
         study=STUDY_FILE,
-        spec=lambda wildcards: STUDY.training_job(TRAININGS[wildcards.run]).as_dict(),
     shell:
-        "python -m bench train {params.study} {wildcards.run} > {log} 2>&1"
+        "python -m bench train {params.study:q} {wildcards.run:q} > {log:q} 2>&1"

@@ -5,7 +5,7 @@ import pandas as pd
 from bench.report.numbers import listed, number
 from bench.report.summary import Summary
 from bench.report.table import runs_anchor
-from bench.results.run_folder import RunResult, read_run
+from bench.results.run_folder import RunResult, readable
 from bench.results.schema import SCORED
 from bench.results.setting import at, settings
 from tasks.catalogue import path_name
@@ -27,7 +27,7 @@ def facts(summary: Summary) -> dict[str, list[dict]]:
     for setting in settings(summary.runs):
         folder = summary.folder / path_name(setting.dataset) / f"{setting.way}way_{setting.shot}shot"
         for algorithm, rows in at(summary.runs, setting).groupby("algorithm", sort=False):
-            found = [read_run(folder / algorithm / f"seed{seed}") for seed in rows["seed"]]
+            found = [readable(folder / algorithm / f"seed{seed}") for seed in rows["seed"]]
             group = {"id": runs_anchor(setting, algorithm), "setting": setting.label}
             groups.append(group | _group(rows, found))
     return {"groups": groups}

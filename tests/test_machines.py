@@ -1,0 +1,58 @@
+"""Machines as they are: full disks, read-only results, jobs that outlive their workflow."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import explained
+from bench.results import room
+from bench.results.run_lock import NAME, run_lock
+from tests import planted
+from tests.planted import RUN, bench
+
+
+def test_a_full_disk_is_told_before_work(home, capsys, monkeypatch):
+    study = planted.write_study(home)
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: Usage(1e6))
+    assert bench("train", study, RUN.format("protonet")) == 2
+    printed = capsys.readouterr().err
+    assert "1 MB left" in printed and "free some room" in printed and len(printed.splitlines()) == 1
+    assert not (home / "results").exists()
+
+
+class Usage:
+    def __init__(self, free: float):
+        self.free = free
+
+
+@pytest.mark.parametrize("number, remedy", [(errno.ENOSPC, "free some room"), (errno.EROFS, "RESULTS_ROOT")])
+def test_an_error_of_the_system_is_one_line_with_file_and_remedy(number, remedy):
+    message = explained(OSError(number, os.strerror(number), "results/x"))
+    assert message.startswith("results/x: ") and remedy in message
+
+
+def test_a_lock_is_waited_for_and_leaves_no_file(tmp_path, capsys):
+    code = (
+        "import sys; from pathlib import Path; from bench.results.run_lock import run_lock\n"
+        "with run_lock(Path(sys.argv[1]), 'run'):\n    print('held', flush=True); sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "held\n"
+    done = subprocess.Popen(["sh", "-c", "sleep 1; kill -9 $0", str(other.pid)])
+    with run_lock(tmp_path, "run") as waited:
+        assert waited and (tmp_path / NAME).exists()
+    assert done.wait() == 0 and other.wait() != 0
+    assert list(tmp_path.iterdir()) == []
+    with run_lock(tmp_path, "run") as waited:
+        assert not waited
+    assert "run: another process works on it" in capsys.readouterr().out

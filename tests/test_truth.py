@@ -1,0 +1,174 @@
+"""A result never belongs to other code, settings or data than is shown: what `status` and the readers of files notice."""
+
+import numpy as np
+import pytest
+import yaml
+
+from bench.protocol.fingerprint import code_files
+from bench.results.run_folder import examined, read_run
+from bench.study.study import load_study
+from bench.verbs import status
+from tasks.preparation.archives import DataError
+from tasks.preparation.verified import check_prepared
+from tests import planted
+from tests.planted import RUN, bench, folder
+
+LEARNER = '''"""Looks at pixels; imports a file beside it and names one of weights."""
+
+from algos.baseline.pixel_nn import PixelNN
+from scale_of_mine import SCALE
+
+
+class Mine(PixelNN):
+    title = "Mine"
+    files = ("weights.bin",)
+    scale = SCALE
+'''
+
+
+@pytest.fixture
+def tested(home):
+    """A study of an own learner that has been trained and tested; returns the study file."""
+    (home / "mine.py").write_text(LEARNER)
+    (home / "scale_of_mine.py").write_text("SCALE = 1\n")
+    (home / "weights.bin").write_bytes(b"1234")
+    study = planted.write_study(home, algorithms=[str(home / "mine.py")])
+    for verb in ("train", "test"):
+        assert bench(verb, study, RUN.format("mine")) == 0
+    return study
+
+
+def state(study):
+    (found,) = status.states(load_study(study))
+    return found.status, found.note
+
+
+def changed(study, **changes):
+    study.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | changes))
+    return state(study)
+
+
+def test_a_result_of_the_study_as_it_is_counts(tested):
+    assert state(tested) == ("untrained", "")
+    assert changed(tested, title="Another title") == ("untrained", "")
+
+
+@pytest.mark.parametrize(
+    "file, verb", [("mine.py", "training"), ("scale_of_mine.py", "training"), ("weights.bin", "training")]
+)
+def test_an_edit_of_an_own_file_makes_the_result_outdated(tested, home, file, verb):
+    (home / file).write_bytes((home / file).read_bytes() + b"\n")
+    found, note = state(tested)
+    assert found == "outdated" and f"the code of its {verb} has been edited" in note
+
+
+def test_a_change_of_the_study_makes_the_result_outdated(tested):
+    assert "settings of its test" in changed(tested, test={"episodes": 11, "query": 3})[1]
+    assert "settings of its training" in changed(tested, overrides={"mine": {"rule": "mean"}})[1]
+
+
+def test_other_data_make_the_result_outdated(tested, home):
+    meta = home / "data" / "prepared" / "planted" / "meta.json"
+    digest = planted.meta()["digest"]
+    meta.write_text(meta.read_text().replace(digest, "0" * len(digest)))
+    found, note = state(tested)
+    assert found == "outdated" and "data of planted have changed" in note
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "episodes.parquet", "history.parquet"])
+def test_a_cut_or_missing_file_is_noticed(tested, home, name):
+    path = folder(home, "mine") / name
+    path.write_bytes(path.read_bytes()[:-1])
+    assert state(tested)[0] == "outdated" and name in state(tested)[1]
+    path.unlink()
+    found, note = state(tested)
+    assert (found, name in note) == (
+        ("untested", True) if name.startswith("episodes") else ("outdated", True)
+    )
+
+
+def test_flipped_weights_are_noticed_when_they_are_read(home, capsys):
+    study = planted.write_study(home)
+    assert bench("train", study, RUN.format("protonet")) == 0
+    model = folder(home) / "model.safetensors"
+    content = bytearray(model.read_bytes())
+    content[-1] ^= 1
+    model.write_bytes(content)
+    assert bench("test", study, RUN.format("protonet")) == 2
+    printed = capsys.readouterr().err
+    assert str(model) in printed and "another digest" in printed and "run snakemake again" in printed
+    assert state(study)[0] == "untested"
+    (found,) = status.states(load_study(study), verify=True)
+    assert found.status == "unreadable" and str(model) in found.note
+
+
+def flip(path):
+    state, pixels = path.stat(), np.load(path, mmap_mode="r+")
+    pixels.reshape(-1)[:1000] ^= 255
+    pixels.flush()
+    return state
+
+
+def test_flipped_pixels_are_noticed_when_they_are_read(home, capsys):
+    study = planted.write_study(home, algorithms=["pixel_nn"])
+    assert bench("train", study, RUN.format("pixel_nn")) == 0
+    images = home / "data" / "prepared" / "planted" / "images.npy"
+    flip(images)
+    for verb in ("train", "test"):
+        assert bench(verb, study, RUN.format("pixel_nn")) == 2
+        printed = capsys.readouterr().err
+        assert str(images) in printed and "python -m bench prepare planted --force" in printed
+
+
+def test_data_are_read_once_and_then_known_by_size_and_time_until_asked_for_their_content(home):
+    import os
+
+    planted.write_study(home)
+    check_prepared("planted")
+    images = home / "data" / "prepared" / "planted" / "images.npy"
+    before = flip(images)
+    os.utime(images, ns=(before.st_atime_ns, before.st_mtime_ns))
+    check_prepared("planted")
+    with pytest.raises(DataError, match=r"images.npy is not what was prepared"):
+        check_prepared("planted", content=True)
+
+
+def test_a_damaged_file_costs_its_run_and_is_named(tested, home):
+    path = folder(home, "mine")
+    assert examined(path).status == "untrained"
+    for name in (
+        "episodes.parquet",
+        "calibration.parquet",
+        "history.parquet",
+        "model.safetensors",
+        "test.json",
+        "run.json",
+    ):
+        content = (path / name).read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"\0" * len(content)):
+            (path / name).write_bytes(damaged)
+            found = examined(path)
+            assert found.status == "damaged" and str(path / name) in found.damage, (name, len(damaged))
+            assert "again" in found.damage
+        (path / name).write_bytes(content)
+    assert read_run(path).scored
+
+
+def test_files_that_own_code_imports_or_names_are_among_the_files_of_its_jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "parts"
+    package.mkdir()
+    for name in ("__init__.py", "net.py", "unused.py", "late.py"):
+        (package / name).write_text("")
+    for name in ("one.pt", "two.pt", "three.npz", "given.pt", "unnamed.pt"):
+        (package / name).write_bytes(b"0")
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import importlib, os\nfrom pathlib import Path\nfrom parts.net import Net\n"
+        "HERE = Path(__file__).parent\nA = HERE / 'parts' / 'one.pt'\nB = os.path.join('parts', 'two.pt')\n"
+        "late = importlib.import_module('parts.late')\nC = 'parts/three.npz'\n"
+    )
+    files = code_files("train", str(own), {"weights": "parts/given.pt", "rate": 1.0})
+    names = {str(file.relative_to(tmp_path)) for file in files if file.is_relative_to(tmp_path)}
+    expected = {"__init__.py", "net.py", "late.py", "one.pt", "two.pt", "three.npz", "given.pt"}
+    assert names == {"own.py"} | {f"parts/{name}" for name in expected}
