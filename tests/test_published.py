@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bench.results.published import load_published, published, shift_readings
+from algos.nets.backbones import BACKBONES
+from bench.results.published import load_published, published, shift_readings, used_network
 from tasks.shift_table import SHIFTS
 
 # Stems of the algorithms the project compares (issues 2 to 5); a row for anything else would never be shown.
@@ -12,7 +13,7 @@ STEMS = set(
     "lstm ntm mann metanet snail meta_lstm maml fomaml reptile alpaca metaopt_svm metaopt_ridge sca anil mamlpp "
     "siamese matching matching_fce relation protonet pixel_nn finetune cosine_finetune scratch".split()
 )
-KEY = ["algorithm", "dataset", "way", "shot", "mode"]
+KEY = ["algorithm", "dataset", "way", "shot", "mode", "network"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_values_are_fractions_above_chance(rows):
     assert rows.loc[rows["metric"].eq("mse"), "accuracy"].between(0.05, 10).all()
 
 
-def test_one_headline_per_setting_and_mode(rows):
+def test_one_headline_per_setting_mode_and_network(rows):
     headline = rows[rows["headline"]]
     assert not headline.duplicated(KEY).any(), headline[headline.duplicated(KEY, keep=False)][KEY].to_string()
     assert not rows.duplicated([*KEY, "variant", "backbone", "source_paper", "accuracy"]).any()
@@ -49,9 +50,9 @@ def test_one_headline_per_setting_and_mode(rows):
 def test_more_shots_never_hurt_in_the_headlines(rows):
     """Within one paper and mode, 5-shot is above 1-shot and 5-way above 20-way; a swapped pair breaks this."""
     accuracy = rows[rows["headline"] & rows["metric"].eq("accuracy")]
-    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "way"]):
+    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "backbone", "way"]):
         assert group.sort_values("shot")["accuracy"].is_monotonic_increasing
-    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "shot"]):
+    for _, group in accuracy.groupby(["algorithm", "dataset", "mode", "backbone", "shot"]):
         assert group.sort_values("way")["accuracy"].is_monotonic_decreasing
 
 
@@ -72,6 +73,34 @@ def test_mode_must_match_unless_the_paper_leaves_it_open():
     assert published("maml", "omniglot", 5, 1, "inductive") is None
     assert published("matching", "omniglot", 5, 1, "inductive")["mode"] == "unknown"
     assert published("protonet", "glyphs", 5, 1) is None
+
+
+def test_a_value_of_another_network_or_harness_is_named():
+    """MetaOptNet's 62.6 is of ResNet-12; our run with Conv4 stands beside the 52.9 that the paper has for it."""
+
+    def beside(algorithm, dataset, network, mode="inductive"):
+        row = published(algorithm, dataset, 5, 1, mode, network)
+        return row["accuracy"], row["apart"]
+
+    assert beside("metaopt_svm", "miniimagenet", "conv4") == (0.5287, "")
+    assert beside("metaopt_ridge", "miniimagenet", "conv4") == (0.5323, "")
+    assert beside("metaopt_svm", "miniimagenet", "resnet12") == (0.6264, "")
+    assert beside("metaopt_svm", "miniimagenet", "r2d2") == (0.6264, "ResNet-12")
+    assert beside("snail", "miniimagenet", "conv4") == (0.5571, "modified ResNet-12 + SNAIL")
+    assert beside("snail", "miniimagenet", "snail_resnet") == (0.5571, "")
+    assert beside("maml", "omniglot", "conv4", "transductive") == (0.987, "Conv4-64 strided")
+    assert beside("maml", "omniglot", "conv4_stride", "transductive") == (0.987, "")
+    assert beside("fomaml", "omniglot", "conv4_stride", "transductive") == (0.983, "Nichol's harness")
+    assert beside("relation", "omniglot", "conv4_valid", "transductive") == (0.996, "")
+    assert beside("siamese", "omniglot", "conv4") == (0.967, "conv siamese")
+    assert beside("metanet", "omniglot", None) == (0.9895, ""), "its network is part of the method"
+
+
+def test_networks_are_ours_and_a_run_names_its_own(rows):
+    assert set(rows["network"].dropna()) <= set(BACKBONES) | {"snail_resnet"}
+    assert used_network({"steps": 3, "backbone": "conv4"}) == "conv4"
+    assert used_network({"epochs": 3, "supervised.backbone": "resnet12"}) == "resnet12"
+    assert used_network({"steps": 3}) is None
 
 
 def test_an_unknown_word_is_an_error(tmp_path):

@@ -111,7 +111,7 @@ class LeastRecentlyUsedMemory(nn.Module):
 
 
 class MANN(MemoryLearner):
-    title = "MANN"
+    title = "MANN, labels with the image"
     citation = "Santoro et al. 2016"
     capturable = True
 

@@ -152,7 +152,7 @@ class TuringMemory(nn.Module):
 
 
 class NTM(MemoryLearner):
-    title = "NTM"
+    title = "NTM, labels with the image"
     citation = "Graves et al. 2014; Santoro et al. 2016"
     capturable = False  # the derivative of `prod` in `write` waits for the device
 

@@ -19,6 +19,7 @@ from bench.results.setting import Setting, at, settings
 # The figure has a background of its own: README pages are light or dark.
 WHITE = {"figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white"}
 _WIDTH, _ROW, _FRAME = 4.6, 0.33, 0.85  # inches: width of a panel, height of a line in it and of its frame
+FAINT = 0.35
 _OFFSETS = {"inductive": 0.16, "transductive": -0.16}
 
 
@@ -44,7 +45,7 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
             column = grid[1].subgridspec(len(heights), 1, height_ratios=heights)
             for place, task in enumerate(others):
                 _panel(figure.add_subplot(column[place]), task, rows, look)
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=3 if others else 1, frameon=False)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=4 if others else 2, frameon=False)
         canvas = FigureCanvasSVG(figure)
         metadata = {"Date": None, "Creator": None, "Identifier": mark}
         atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
@@ -61,7 +62,8 @@ def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Style]) 
         face = colour if row.mode == "inductive" else "white"
         ax.plot([factor * row.low, factor * row.high], [y, y], color=colour, lw=2.5, alpha=0.7)
         ax.plot(factor * row.mean, y, "o", color=colour, mfc=face, mew=1.5, ms=5.5)
-        ax.plot(factor * row.published, y, "|", color=INK, ms=9, mew=1.8)
+        faint = FAINT if row.apart else 1.0
+        ax.plot(factor * row.published, y, "|", color=INK, ms=9, mew=1.8, alpha=faint)
     ax.set_title(task.label)
     ax.set_yticks(np.arange(len(names)), [look[name].title for name in names])
     ax.set_ylim(-0.6, len(names) - 0.4)
@@ -72,8 +74,10 @@ def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Style]) 
 
 def _legend() -> list[Line2D]:
     measured = {"color": INK, "marker": "o", "ms": 6, "mew": 1.5, "lw": 2.5}
+    mark = {"color": INK, "marker": "|", "ms": 11, "mew": 1.8, "lw": 0}
     return [
         Line2D([], [], label="measured, inductive", **measured),
         Line2D([], [], label="measured, transductive", mfc="white", **measured),
-        Line2D([], [], label="published", color=INK, marker="|", ms=11, mew=1.8, lw=0),
+        Line2D([], [], label="published", **mark),
+        Line2D([], [], label="published, other network", alpha=FAINT, **mark),
     ]

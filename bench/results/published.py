@@ -1,7 +1,9 @@
 """Published results: `data/published.csv`, one row per value as printed, and `data/finn_levine_2018.csv`, read from plots."""
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +13,15 @@ from tasks.catalogue import SHIPPED
 
 PUBLISHED = SHIPPED / "published.csv"
 READINGS = PUBLISHED.with_name("finn_levine_2018.csv")
+NETWORKS = {
+    r"Conv4\S* strided": "conv4_stride",
+    r"Conv4\S* \+ relation module": "conv4_valid",
+    r"Conv4": "conv4",
+    r"modified ResNet-12": "snail_resnet",
+    r"ResNet-12": "resnet12",
+    r"MLP": "mlp",
+}
+"""Beginning of a published network's name -> our `backbone`; widths may differ."""
 MODE_OF = {"yes": "transductive", "no": "inductive", "unknown": "unknown"}
 
 
@@ -26,16 +37,37 @@ def load_published(path: Path = PUBLISHED) -> pd.DataFrame:
         unknown = set(rows[column]) - allowed
         if unknown:
             raise ValueError(f"{path}: column {column} holds {sorted(unknown)}; allowed: {sorted(allowed)}")
-    rows = rows.assign(mode=rows["transductive"].map(MODE_OF))
+    notes = rows["note"].fillna("") if "note" in rows else ""
+    rows = rows.assign(mode=rows["transductive"].map(MODE_OF), note=notes)
+    rows = rows.assign(network=rows["backbone"].map(network_of) if "backbone" in rows else None)
     return rows.sort_values(SETTING_COLUMNS, kind="stable", ignore_index=True)
 
 
+def network_of(backbone: str) -> str | None:
+    """Return the `backbone` of ours that a published network is, by its name in the table; None where there is none."""
+    return next((name for pattern, name in NETWORKS.items() if re.match(pattern, backbone)), None)
+
+
+def used_network(hyper_parameters: dict[str, Any]) -> str | None:
+    """Return the backbone of a run, or of its pretraining; None where the learner has one network of its own."""
+    found = (value for key, value in hyper_parameters.items() if key.split(".")[-1] == "backbone")
+    return next(found, None)
+
+
 def published(
-    algorithm: str, dataset: str, way: int, shot: int, mode: str | None = None, path: Path = PUBLISHED
+    algorithm: str,
+    dataset: str,
+    way: int,
+    shot: int,
+    mode: str | None = None,
+    network: str | None = None,
+    path: Path = PUBLISHED,
 ) -> pd.Series | None:
     """Return the headline value of the literature for one setting, or None.
 
-    mode: prefer the row of that mode, then the row whose mode the paper leaves open; without it, the first row.
+    mode: prefer the row of that mode, then the row whose mode the paper leaves open; without it, the first row. network:
+    backbone of the run that stands beside it; prefer the row of that one. `apart` of the row says in what it differs:
+    another network, another harness, or nothing (an empty text).
     """
     rows = load_published(path)
     hit = rows[
@@ -48,7 +80,12 @@ def published(
     if mode is not None:
         exact = hit[hit["mode"].eq(mode)]
         hit = exact if len(exact) else hit[hit["mode"].eq("unknown")]
-    return None if hit.empty else hit.iloc[0]
+    if hit.empty:
+        return None
+    same = hit if network is None else hit[hit["network"].eq(network)]
+    row = (same if len(same) else hit).iloc[0]
+    other = "" if len(same) else str(row["backbone"]).split(" (")[0].split(" DropBlock")[0]
+    return pd.concat([row, pd.Series({"apart": ", ".join(filter(None, [other, row["note"]]))})])
 
 
 @cache

@@ -3,6 +3,7 @@
 import pandas as pd
 
 import algos
+from bench.results.published import used_network
 from bench.results.run_folder import RunResult
 from bench.results.schema import HISTORY_COLUMNS
 from bench.results.setting import SETTING_COLUMNS
@@ -14,7 +15,7 @@ RUN_COLUMNS = [
     *"algorithm title family seed status reason steps tasks seconds cpu_seconds tasks_per_second".split(),
     *"peak_memory_mb memory_at_start_mb test_memory_mb gflops_per_task adapt_ms_per_task".split(),
     *"adapt_gflops_per_task parameters best_step best_val_score train_way train_shot".split(),
-    *"train_query budget_share device threads git_commit torch started folder".split(),
+    *"train_query backbone budget_share device threads git_commit torch started folder".split(),
 ]
 
 
@@ -31,6 +32,7 @@ def _run_row(run: Run, result: RunResult) -> dict:
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
         **{key: record.get(key) for key in ("title", "family")},
+        "backbone": used_network(record.get("hyper_parameters", {})),
         "reason": result.reason or result.outdated or result.damage or None,
         **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "test_memory_mb": test.get("peak_memory_mb"),

@@ -5,6 +5,7 @@
 
 import argparse
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,8 +19,14 @@ from bench.report.style import family_order
 from bench.report.table import Cell, Column, Row, Table
 from bench.results.files import write_text
 from bench.results.metrics import clipped
-from bench.results.published import published
-from bench.results.reference_store import episode_values, load_reference, own_task, reference_root
+from bench.results.published import published, used_network
+from bench.results.reference_store import (
+    episode_values,
+    episodes_path,
+    load_reference,
+    own_task,
+    reference_root,
+)
 from bench.results.schema import DIVERGED
 from bench.results.setting import SETTING_COLUMNS, Setting, dataset_label, settings, task_label
 from bench.statistics.intervals import two_level_interval
@@ -32,7 +39,10 @@ REMEDY = "run `python -m bench readme`"
 NOTE = (
     "Accuracy in % (mean squared error for regression) on frozen meta-test episodes, with the 95 % interval over "
     "seeds and episodes; * one seed: over episodes only. *Transductive*: the queries of a task share batch "
-    "statistics. *Training*: CPU time, on a GPU wall time. *Budget*: share of the published number of training tasks. "
+    "statistics. *Published* values of another network or harness name it in brackets. On Omniglot, training and test "
+    "characters here are Vinyals' lists, with whole alphabets apart; most published values are of random characters, which "
+    "share alphabets and are somewhat easier. *Training*: CPU time, on a GPU wall time. *Budget*: share of the number of training tasks that the "
+    "paper or its code states. "
     "Written by `make readme` from [results/reference](results/reference)."
 )
 FIGURE = "![Measured accuracy with intervals beside published values](results/reference/figures/headline.svg)"
@@ -110,15 +120,16 @@ def _headline_row(part: pd.DataFrame) -> dict:
         interval = two_level_interval(np.stack([episode_values(line) for _, line in scored.iterrows()]))
         low, high = clipped(row["metric"], float(interval.low), float(interval.high))
         row |= {"mean": float(interval.mean), "low": low, "high": high}
-    return row | _literature(row)
+    record = episodes_path(reference_root(), first).with_suffix(".json")
+    return row | _literature(row, used_network(json.loads(record.read_text())["hyper_parameters"]))
 
 
-def _literature(row: dict) -> dict:
+def _literature(row: dict, network: str | None) -> dict:
     """Return the published value and its source; one whose mode the paper leaves open stands beside the paper's mode."""
-    paper = published(row["algorithm"], *(row[key] for key in SETTING_COLUMNS), row["mode"])
+    paper = published(row["algorithm"], *(row[key] for key in SETTING_COLUMNS), row["mode"], network)
     if paper is None or (paper["mode"] == "unknown" and not row["paper_mode"]):
-        return {"published": np.nan, "source": ""}
-    return {"published": paper["accuracy"], "source": paper["source_paper"]}
+        return {"published": np.nan, "apart": "", "source": ""}
+    return {"published": paper["accuracy"], "apart": paper["apart"], "source": paper["source_paper"]}
 
 
 def markdown(rows: pd.DataFrame) -> str:
@@ -162,7 +173,8 @@ def _cells(part: pd.DataFrame, tasks: list[Setting]) -> list[str]:
 
 
 def _numbers(row: dict) -> tuple[str, str]:
-    return _measured(row), number(row["published"], row["metric"])
+    apart = f" ({row['apart']})" if row["apart"] else ""
+    return _measured(row), number(row["published"], row["metric"]) + apart
 
 
 def _measured(row: dict) -> str:

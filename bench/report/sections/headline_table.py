@@ -21,7 +21,7 @@ CAPTION = (
     "model, blind to how much another training would differ. Bold marks the best value among the reported modes; ≈ marks "
     "values that a paired, Holm-corrected test on the same episodes cannot tell from it; † marks fewer seeds than planned. "
     "“Transductive” predictions may use batch statistics of the other queries. A published value stands only beside the "
-    "same data set, way, shot and mode; hover over it for its source, and see “Budget” under Cost for the share of the "
+    "same data set, way, shot and mode, and with the network or harness in brackets where ours is another; hover over it for its source, and see “Budget” under Cost for the share of the "
     "paper's training that ours had. Every number links to its runs."
 )
 
@@ -107,7 +107,7 @@ def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, 
     row = hit.iloc[0]
     measure = _measure(row, mine, marks.get((row["algorithm"], row["mode"]), ""), link)
     episode = Cell(number(row["episode_half_width"], row["metric"]), row["episode_half_width"])
-    return [measure, episode, _trained(mine), *_literature(row, setting)]
+    return [measure, episode, _trained(mine), *_literature(row, setting, mine)]
 
 
 def _measure(row: pd.Series, runs: pd.DataFrame, mark: str, link: str) -> Cell:
@@ -126,13 +126,17 @@ def _trained(runs: pd.DataFrame) -> Cell:
     return Cell(task_label(way, shot), 1000 * way + shot)
 
 
-def _literature(row: pd.Series, setting: Setting) -> list[Cell]:
-    """Return the published value and the difference to it."""
-    paper, metric = published(row["algorithm"], *setting, mode=row["mode"]), row["metric"]
+def _literature(row: pd.Series, setting: Setting, runs: pd.DataFrame) -> list[Cell]:
+    """Return the published value and the difference to it; one that is measured otherwise is named and has none."""
+    networks = runs["backbone"].dropna()
+    network = networks.iloc[0] if len(networks) else None
+    paper, metric = published(row["algorithm"], *setting, row["mode"], network), row["metric"]
     if paper is None or paper["metric"] != metric or (paper["mode"] == "unknown" and not row["stands"]):
         return [EMPTY, EMPTY]
     value, gap = paper["accuracy"], row["mean"] - paper["accuracy"]
     half = f" ± {number(paper['ci95'], metric)}" if np.isfinite(paper["ci95"]) else ""
     source = f"{paper['source_paper']}, {paper['source_table']}"
     source += f": {paper['variant']}; {paper['backbone']}; mode {paper['mode']}"
+    if paper["apart"]:
+        return [Cell(f"{number(value, metric)} ({paper['apart']})", value, note=source), EMPTY]
     return [Cell(number(value, metric) + half, value, note=source), Cell(number(gap, metric, sign=True), gap)]

@@ -9,8 +9,8 @@ from bench.results.setting import SETTING_COLUMNS, Setting
 
 ID, TITLE, ORDER, WITHIN = "published", "Published values and where they come from", 23, "table"
 CAPTION = (
-    "Values as printed in the literature, with the setting they were measured in. Only one row per setting and mode "
-    "stands beside ours."
+    "Values as printed in the literature, with the setting they were measured in. Only one row per setting, mode "
+    "and network stands beside ours."
 )
 
 
@@ -22,13 +22,13 @@ def tables(summary: Summary) -> list[Table]:
     wanted = set(here[key].itertuples(index=False, name=None))
     rows = rows[[one in wanted for one in rows[key].itertuples(index=False, name=None)]]
     columns = [*text_columns("Setting", "Algorithm"), Column("Value"), Column("± 95 %")]
-    columns += text_columns("Mode", "Variant", "Backbone", "Source", "In the table")
+    columns += text_columns("Mode", "Variant", "Backbone", "Note", "Source", "In the table")
     table = Table("published", "Published values", columns, caption=CAPTION, heading=TITLE, fold=True)
     for row in rows.itertuples():
         label = Setting(row.dataset, row.way, row.shot).label
         values = [Cell(number(value, row.metric), value) for value in (row.accuracy, row.ci95)]
         source = f"{row.source_paper}, {row.source_table}"
-        facts = words(row.mode, row.variant, row.backbone, source, "yes" if row.headline else "no")
+        facts = words(row.mode, row.variant, row.backbone, row.note, source, "yes" if row.headline else "no")
         names = [*words(label), Cell(titles[row.algorithm], row.algorithm)]
         table.rows.append(Row([*names, *values, *facts]))
     return [table]
