@@ -107,11 +107,12 @@ def contrast(
     """Return the interval for the mean over the learners of `left` minus that over the learners of `right`.
 
     Each learner has values `[..., seeds, episodes]` on the same episodes, and may have its own number of seeds. The mean
-    is over these learners: others of their family might differ. As `paired` in everything else.
+    is over these learners: others of their family might differ. `right` may be empty. As `paired` in everything else.
     """
     sides = [
         [(sign / len(side), np.asarray(values)) for values in side]
         for sign, side in ((1.0, left), (-1.0, right))
+        if len(side)
     ]
     counts = sorted({values.shape[-1] for side in sides for _, values in side})
     if len(counts) > 1:

@@ -12,8 +12,11 @@ CAPTION = (
     "Claims of textbooks and papers, declared in config/claims.yaml before the numbers were seen. Effect: left minus "
     "right of the declared comparison, in percentage points (costs: the factor), with its 95 % interval over seeds and "
     "episodes. Supported or refuted: the whole interval lies on one side of the declared margin. Undecided: it does not. "
-    "Untested: this study lacks what is compared; hover to see what. A verdict holds for the training budgets of this "
-    "study (see “Budget” under Cost). An effect links to the section that shows it."
+    "Untested: this study lacks what is compared, or trained the two sides differently; hover to see what. Mode: both sides "
+    "are judged in one mode; “paper” means each learner in the mode of its paper. The mean of a family is over the learners "
+    "of this study, and says nothing about others. Verdicts are not corrected for their number: of twenty effects that "
+    "equal their margin, one is expected to be called wrongly. A verdict holds for the training budgets of this study (see "
+    "“Budget” under Cost). An effect links to the section that shows it."
 )
 
 
@@ -21,7 +24,7 @@ def tables(summary: Summary) -> list[Table]:
     """Return one row per claim and setting: the verdict, and the effect beside its prediction; the untested last."""
     claims = summary.claims
     claims = claims.sort_values("verdict", key=lambda verdict: verdict.eq("untested"), kind="stable")
-    columns = text_columns("Claim", "Setting", "Verdict")
+    columns = text_columns("Claim", "Setting", "Mode", "Verdict", minor=("Mode",))
     columns += [Column("Effect"), Column("95 % interval")]
     columns += text_columns("Predicted", "Source", minor=("Source",))
     table = Table("claims", "Claims", columns, caption=CAPTION)
@@ -31,9 +34,9 @@ def tables(summary: Summary) -> list[Table]:
 
 def _claim(row) -> list[Cell]:
     setting = Setting(row.dataset, int(row.way), int(row.shot))
-    note = row.reason if row.verdict == "untested" else ""
+    note = row.reason if isinstance(row.reason, str) else ""
     verdict = Cell(row.verdict, row.verdict, row.verdict, note=note)
-    return [Cell(row.claim, row.claim, note=row.id), *words(setting.label), verdict]
+    return [Cell(row.claim, row.claim, note=row.id), *words(setting.label, row.mode), verdict]
 
 
 def _effect(row) -> list[Cell]:
