@@ -1,11 +1,13 @@
 """Learners that fail: not a number, an exit, an exception. And what a test says about its queries and its progress."""
 
 import json
+import re
 import sys
 
 import pytest
 
 from bench.__main__ import main
+from bench.paths import ROOT
 from bench.protocol import progress
 from bench.results.condition import Condition
 from bench.results.run_folder import read_run
@@ -127,3 +129,12 @@ def test_the_lines_of_a_test(monkeypatch, capsys):
         "run: 2 conditions tested, the last 5-way 1-shot, inductive, shear 0.25 of the task, tasks: lake, 0 s",
         "run: 2 conditions tested, 0 s",
     ]
+
+
+def test_every_row_of_the_table_of_faults_is_tried_by_a_test():
+    page = (ROOT / "docs" / "faults.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| ") and not row.startswith("| fault ")]
+    named = [re.search(r"`(tests/\w+\.py)::(test_\w+)` \|$", row) for row in rows]
+    assert len(rows) > 20 and all(named), [row for row, found in zip(rows, named, strict=True) if not found]
+    for found in named:
+        assert f"def {found[2]}(" in (ROOT / found[1]).read_text(), found[0]

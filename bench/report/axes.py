@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from bench.report.style import INK, Style
+from bench.report.style import INK, LONGEST, Style, drawn
 from bench.results.metrics import METRICS
 
 BEHIND = {"color": INK, "lw": 0.8, "alpha": 0.3, "zorder": 1}
@@ -89,7 +89,7 @@ def dot_line(ax: Axes, y: float, ends: Sequence[float], style: Style, algorithm:
 
 def named_rows(ax: Axes, names: Sequence[str], margin: float = 0.7) -> None:
     """Name the heights 0, 1, ... on the vertical axis, which needs no grid then."""
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [drawn(name) for name in names])
     ax.set_ylim(-margin, len(names) - 1 + margin)
     ax.grid(axis="y", visible=False)
     ax.tick_params(axis="y", length=0)
@@ -97,7 +97,7 @@ def named_rows(ax: Axes, names: Sequence[str], margin: float = 0.7) -> None:
 
 def label_margin(labels: Iterable[str]) -> float:
     """Return the inches that the longest of these labels takes beside an axis."""
-    return 0.16 + 0.066 * max(map(len, labels))
+    return 0.16 + 0.066 * min(LONGEST, max(map(len, labels)))
 
 
 def measure_margin(rows: pd.DataFrame) -> float:

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
-from bench.report.style import INK, Style
+from bench.report.style import INK, Style, drawn
 from bench.report.svg import SharedStyles, inline
 from bench.results.files import atomic_write
 
@@ -110,9 +110,9 @@ class Figure:
         for i, row in enumerate(rows):
             for j, panel in enumerate(row):
                 top = size[1] - sum(heights[:i]) - _TITLE
-                panel.place(canvas, j * panel.width, top - panel.height).set_title(panel.title)
+                panel.place(canvas, j * panel.width, top - panel.height).set_title(drawn(panel.title, 80))
         handles = [
-            Line2D([], [], color=k.colour, ls=k.line, marker=k.marker, label=k.title)
+            Line2D([], [], color=k.colour, ls=k.line, marker=k.marker, label=drawn(k.title))
             for k in self.styles.values()
         ]
         if handles:
@@ -131,7 +131,7 @@ class Figure:
 
 def _legend_columns(styles: dict[str, Style], width: float) -> int:
     """Return as many columns as fit, each as wide as the longest title."""
-    longest = max((len(style.title) for style in styles.values()), default=0)
+    longest = max((len(drawn(style.title)) for style in styles.values()), default=0)
     return max(1, int(width / (0.55 + 0.06 * longest)))
 
 

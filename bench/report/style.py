@@ -25,6 +25,16 @@ CONTROLS = ("scratch",)
 CROWD = 9
 """The largest number of curves that can be told apart in one panel."""
 
+LONGEST = 40
+"""Letters of a title in a drawing; the tables have it in full."""
+
+
+def drawn(title: str, longest: int = LONGEST) -> str:
+    """Return a title as drawings have it: its middle left out where it is long, and `$` as a sign, not as mathematics."""
+    if len(title) > longest:
+        title = f"{title[: longest * 3 // 5]}…{title[-(longest * 2 // 5 - 1) :]}"
+    return title.replace("$", r"\$")
+
 
 @dataclass(frozen=True)
 class Style:
