@@ -1,6 +1,7 @@
 """Your own pictures, found in a folder or archive of class folders, by a list (csv), or in an npz: class, group and part of each."""
 
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -8,12 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from tasks.preparation.archives import DataError
 from tasks.preparation.containers import Container, place
+from tasks.preparation.folder_pickles import part_files, read_parts
 from tasks.preparation.folder_sources import ArrayPicture, FilePicture, read_arrays
 from tasks.preparation.lists import PARTS, SUFFIXES, part_of, read_table
 from tasks.preparation.places import is_archive, walk
 
 SHOWN = 5  # names in an error message
-FORMS = "a folder of class folders, pictures with a list (csv with the columns filename,label), or an .npz of x and y"
+FORMS = "a folder of class folders, pictures with a list (csv with the columns filename,label), an .npz of x and y, or a folder of one pickle per part"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,12 @@ def find_pictures(path: Path) -> Found:
         return _in(Container(path.parent), [path.name])
     if path.is_dir() or is_archive(path):
         container = Container(path)
+        files = part_files(path) if path.is_dir() and not container.images else {}
+        if files:
+            rows = read_parts(files)
+            return Found(
+                [Picture(source, label, "", part) for source, label, part in sorted(rows, key=lambda r: r[1])]
+            )
         return _in(container, [n for n in container.names if PurePosixPath(n).suffix.casefold() in SUFFIXES])
     raise DataError(f"{path}: expected {FORMS}")
 
@@ -93,7 +101,7 @@ def _in(container: Container, tables: list[str]) -> Found:
             lists[name] = rows
         elif {"label", "split"} <= columns:
             split |= {row["label"]: part(row["split"], where) for row in rows}
-        elif part_of(name.rsplit("/", 1)[-1]) and _plain_lines(data):
+        elif _one_part(name) and _plain_lines(data):
             split |= dict.fromkeys(_plain_lines(data), part_of(name.rsplit("/", 1)[-1]))
     pictures = _listed(container, lists) if lists else _class_folders(container)
     used = {picture.source.name for picture in pictures}
@@ -105,6 +113,12 @@ def _in(container: Container, tables: list[str]) -> Found:
     notes = [f"In no list, left out: {shown(unlisted)}."] if unlisted else []
     notes += [f"Not images, left out: {shown(others)}."] if others else []
     return Found(pictures, split, notes)
+
+
+def _one_part(name: str) -> bool:
+    """Whether the name of a list tells one part: `train.txt`, not `train_test_split.txt`."""
+    words = set(re.split("[^a-z]+", name.rsplit("/", 1)[-1].casefold()))
+    return sum(bool(aliases & words) for aliases in PARTS.values()) == 1
 
 
 def _rows(data: bytes, where: str) -> list[dict[str, str]]:

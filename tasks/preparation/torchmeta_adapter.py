@@ -43,6 +43,17 @@ RECIPES = {
 }
 
 
+DOWNLOADS = {
+    **dict.fromkeys(("cifar_fs", "fc100"), "cifar100/cifar-100-python.tar.gz"),
+    "miniimagenet": "miniimagenet/mini-imagenet.tar.gz",
+    "tieredimagenet": "tieredimagenet/tiered-imagenet.tar",
+    "cub": "cub/CUB_200_2011.tgz",
+    "doublemnist": "doublemnist/double_mnist_seed_123_image_size_64_64.zip",
+    "triplemnist": "triplemnist/triple_mnist_seed_123_image_size_84_84.zip",
+}
+"""File that torchmeta would download, by helper."""
+
+
 @dataclass(frozen=True, eq=False)
 class Classes:
     """Classes of all three parts, sorted by name. words: (group, ..., name) of each; parts: its part; read: its images."""
@@ -110,9 +121,18 @@ def open_part(maker: Callable[..., Any], root: Path, part: str) -> Any:
         return maker(str(root), **settings).dataset
     except Exception as error:  # torchmeta raises whatever its downloads and parsers raise
         raise DataError(
-            f"torchmeta could not load the {part} part ({type(error).__name__}: {error}); "
-            f"put the files that it asks for below {root}"
+            f"torchmeta could not load the {part} part ({type(error).__name__}: {error}); {remedy(maker, root)}"
         ) from error
+
+
+def remedy(maker: Callable[..., Any], root: Path) -> str:
+    """Which file to put where, and the way without torchmeta."""
+    name = getattr(getattr(maker, "func", maker), "__name__", "")
+    wanted = f"put {DOWNLOADS[name]}" if name in DOWNLOADS else "put the files that it asks for"
+    return (
+        f"{wanted} below {root} (without a network it is taken from there), or give your own copy, unpacked or as pickles, as "
+        "the data set `folder:<path>`"
+    )
 
 
 def list_classes(datasets: dict[str, Any], recipe: Recipe) -> Classes:
