@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 from algos.hyper import Param, check_choices, check_types
+from algos.own_files import check_own_files
 from tasks.names import did_you_mean
 
 MOST = 1_000_000_000
@@ -12,7 +13,10 @@ MOST = 1_000_000_000
 
 
 def check_values(owner: str, params: Mapping[str, Param], values: Mapping[str, Any]) -> None:
-    """Raise ValueError unless each value belongs to a hyper-parameter of `owner`, in its type, range and choices."""
+    """Raise ValueError unless each value belongs to a hyper-parameter of `owner`, in its type, range and choices.
+
+    Files that a value names must be there.
+    """
     for key, value in values.items():
         try:
             check_types(owner, params.values(), {key: value})
@@ -24,6 +28,7 @@ def check_values(owner: str, params: Mapping[str, Param], values: Mapping[str, A
         if limit:
             raise ValueError(f"hyper-parameter {key} of {owner} must be {limit}, not {shown(value)}")
     check_choices(params.values(), values)
+    check_own_files(owner, params, values)
 
 
 def broken_limit(param: Param, value: Any) -> str:

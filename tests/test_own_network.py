@@ -11,6 +11,8 @@ from algos.nets.backbones import build_backbone
 from algos.nets.conv4 import Conv4
 from algos.nets.layers import Statistics
 from bench import load_learner
+from bench.paths import ROOT
+from bench.protocol.fingerprint import code_digest, code_files
 from tests import planted
 from tests.planted import RUN, bench, folder
 
@@ -148,11 +150,27 @@ def test_learners_that_adapt_every_weight_refuse_it(network, home, capsys):
     assert "not one of conv4, conv4_stride" in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_there_is_named_when_the_study_is_read(home, capsys):
+    study = planted.write_study(home, overrides={"protonet": {"backbone": "no/net.py:build"}})
+    assert bench("status", study) == 2
+    assert "hyper-parameter backbone of protonet: there is no file no/net.py in" in capsys.readouterr().err
+
+
 def test_a_run_with_it_is_trained_tested_and_used(network, home):
     study = planted.write_study(home, overrides={"protonet": {"backbone": network}})
     assert bench("train", study, RUN.format("protonet")) == bench("test", study, RUN.format("protonet")) == 0
     images = planted.pictures()[200:203, 0]
     assert load_learner(folder(home)).adapt(images, list("abc")).predict(images).shape == (3, 3)
+
+
+def test_its_code_is_code_of_the_training(network, tmp_path):
+    plain, values = code_files("train", "protonet"), {"backbone": network}
+    added = set(code_files("train", "protonet", values)) - set(plain)
+    assert added == {tmp_path / "net.py", tmp_path / "blocks.py", ROOT / "algos" / "nets" / "own.py"}
+    before = code_digest("train", "protonet", values)
+    (tmp_path / "blocks.py").write_text(BLOCKS + "# edited\n")
+    assert code_digest("train", "protonet", values) != before
+    assert code_digest("train", "protonet") != before
 
 
 def test_a_wrong_network_fails_before_its_training(tmp_path, home, capsys):
@@ -162,4 +180,5 @@ def test_a_wrong_network_fails_before_its_training(tmp_path, home, capsys):
     study = planted.write_study(home, overrides={"protonet": {"backbone": f"{tmp_path / 'net.py'}:build"}})
     assert bench("train", study, RUN.format("protonet")) == 2
     assert "expected float [3, features]" in capsys.readouterr().err
-    assert not folder(home).exists()
+    written = {path.name for path in folder(home).iterdir()}
+    assert not written & {"run.json", "model.safetensors", "checkpoint.pt"}  # the folder holds a lock

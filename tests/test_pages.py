@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from tests.workspace import ROOT, Workspace
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-PAGES = ("results", "use")
+PAGES = ("start", "results", "use", "idea", "network", "pretrained", "cluster", "reproduce")
 FILE = re.compile(r"# (\S+\.(?:py|yaml))\n")
 """First line of a block that is a file to be saved."""
 
@@ -31,8 +32,11 @@ def run(workspace: Workspace, *command: str) -> str:
     return done.stdout
 
 
-def follow(workspace: Workspace, page: str) -> str:
-    """Do what a page says and return all that it printed. Python blocks without a file continue one another."""
+def follow(workspace: Workspace, page: str, **smaller: str) -> str:
+    """Do what a page says and return all that it printed. Python blocks between two commands are one script.
+
+    smaller: texts to replace in the studies under my/, after each command: the budgets of a test.
+    """
     printed, script = "", ""
     for language, code in BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text()):
         named = FILE.match(code)
@@ -46,6 +50,9 @@ def follow(workspace: Workspace, page: str) -> str:
             printed, script = printed + run(workspace, sys.executable, "-c", script), ""
         if language == "sh":
             printed += run(workspace, "bash", "-euc", code)
+            for file in workspace.folder.glob("my/*.yaml"):
+                for old, new in smaller.items():
+                    file.write_text(file.read_text().replace(old, new))
         assert language in ("python", "sh", "yaml", "text"), f"{page}: a block of {language} is not tried"
     return printed + (run(workspace, sys.executable, "-c", script) if script else "")
 
@@ -61,6 +68,54 @@ def test_use(workspace):
     assert "['alpha', 'beta', 'gamma'] (9, 3)\n(6, 3)\n" in printed
     assert "ProtoNet: 6 pictures, 3 classes; see classified/" in printed
     assert (workspace.folder / "classified" / "sheet.png").exists()
+
+
+def learners(workspace: Workspace, study: str) -> set[str]:
+    """Learners in the table of a study that has been run to its report."""
+    assert (workspace.folder / "reports" / study / "report.html").exists()
+    return set(pd.read_csv(workspace.folder / "results" / study / "tables" / "cells.csv")["algorithm"])
+
+
+def test_start(workspace):
+    assert "5 of 5 runs finished" in follow(workspace, "start")
+
+
+def test_idea(workspace):
+    printed = follow(
+        workspace, "idea", **{"steps: 100": "steps: 4", "validate_every: 50": "validate_every: 4"}
+    )
+    assert "2 passed" in printed
+    assert learners(workspace, "idea") == {"idea", "protonet", "maml", "finetune"}
+
+
+def test_network(workspace):
+    follow(workspace, "network")
+    assert learners(workspace, "net") == {"protonet", "metaopt_ridge", "finetune"}
+
+
+STAND_IN = """
+from torch import nn
+
+def create_model(name, pretrained, num_classes, img_size=224):
+    assert pretrained and num_classes == 0
+    return nn.Sequential(nn.Conv2d(3, 4, 16, 16), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+"""
+
+
+def test_pretrained(workspace):
+    """timm is no package of this project and its weights are downloaded: a small network stands in for them."""
+    (workspace.folder / "timm.py").write_text(STAND_IN)
+    follow(workspace, "pretrained")
+    assert learners(workspace, "frozen") == {"pixel_nn", "frozen_mean", "frozen_logistic"}
+    assert learners(workspace, "foundation") == {"protonet", "dino", "clip"}
+
+
+def test_cluster(workspace):
+    assert "Nothing to be done" in follow(workspace, "cluster")
+
+
+def test_reproduce(workspace):
+    assert re.search("Hyper-parameters.*train +[1-9]", follow(workspace, "reproduce"), re.S)
 
 
 def test_every_page_is_tried():

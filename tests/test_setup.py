@@ -1,11 +1,13 @@
 """Set-up: one place for every version, nothing imported that is not pinned, a Makefile that says what is wrong."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -86,6 +88,27 @@ def test_git_ignores_outputs_but_not_the_reference(path, ignored):
         pytest.skip("needs a git checkout")
     command = ["git", "check-ignore", "--quiet", "--no-index", path]
     assert (subprocess.run(command, cwd=ROOT).returncode == 0) == ignored
+
+
+def test_the_project_installs_as_a_command_with_its_pins():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, _, function = project["project"]["scripts"]["metabench"].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    listed = project["tool"]["setuptools"]["dynamic"]["dependencies"]["file"]
+    lines = [line for file in listed for line in (ROOT / file).read_text().splitlines()]
+    kept = [line for line in lines if line.strip() and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line) for line in kept), (
+        "setuptools knows no comment at the end of a line"
+    )
+    found = project["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {"algos*", "bench*", "tasks*"} <= set(found)
+
+
+def test_the_citation_has_the_version_and_a_date():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert citation["version"] == version and citation["date-released"].year >= 2026
+    assert f"version = {{{version}}}" in (ROOT / "docs" / "reproduce.md").read_text()
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:

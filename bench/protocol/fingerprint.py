@@ -17,6 +17,8 @@ FOUND_BY_NAME = modules_in.__name__
 """Call whose literal argument is a package: its files are found by name, and count as imported."""
 
 
+OWN_NETWORKS = ROOT / "algos" / "nets" / "own.py"
+"""Code that trainings load only for an own network."""
 IMPORTERS = ("import_module", "__import__")
 """Calls that import the module whose name is their first argument."""
 
@@ -35,7 +37,15 @@ def code_files(
     if algorithm:
         files |= set(closure(algorithm_file(algorithm)))
     texts = [value for value in (hyper_parameters or {}).values() if isinstance(value, str)]
-    return sorted(files | {found for text in texts for found in existing(text, Path())})
+    return sorted(files | {found for text in texts for found in _named(text)})
+
+
+def _named(text: str) -> list[Path]:
+    """Files that a hyper-parameter names: weights, or an own network (`my/net.py:build`) with all that it imports."""
+    network = text.rpartition(":")[0]
+    if network.endswith(".py") and existing(network, Path()):
+        return [*closure(network), *closure(OWN_NETWORKS)]
+    return existing(text, Path())
 
 
 def algorithm_file(algorithm: str) -> Path:

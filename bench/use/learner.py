@@ -11,11 +11,10 @@ import torch
 import algos
 from algos.base import MetaLearner, TaskSpec
 from bench.results.run_folder import read_run
-from bench.results.schema import DIVERGED
+from bench.results.schema import DIVERGED, MODEL
 from bench.use.form import Form, form_of
 from tasks.generated import FUNCTIONS
 
-MODEL = "model.safetensors"
 BATCH = 256
 """Queries that pass the network at once."""
 
