@@ -32,16 +32,16 @@ DIVERGED, MISSING, UNTESTED = (
 
 def prepare_small_glyphs(root: Path) -> None:
     """A prepared data set of random blots, so that cards and picture sheets have something to show."""
-    images = (numpy_generator("report").random((24, 20, 28, 28)) > 0.8).astype(np.uint8) * 255
-    names = [f"script/character{c:02d}" for c in range(24)]
-    parts = {"train": list(range(12)), "val": list(range(12, 16)), "test": list(range(16, 24))}
+    images = (numpy_generator("report").random((100, 20, 28, 28)) > 0.8).astype(np.uint8) * 255
+    names = [f"script/character{c:02d}" for c in range(100)]
+    parts = {"train": list(range(80)), "val": list(range(80, 90)), "test": list(range(90, 100))}
     meta = {
         "name": "glyphs",
         "imagery": "glyphs",
         "size": 28,
         "channels": 1,
         "class_names": names,
-        "groups": ["script"] * 24,
+        "groups": ["script"] * 100,
     }
     meta |= {
         "splits": {"default": parts},
@@ -88,6 +88,7 @@ def build_example(root: Path) -> Path:
             "shots": [1, 5],
             "ways": [10],
             "steps": [0, 5],
+            "steps_under_shift": [0, 5],
             "within_alphabet": True,
             "memorisation": True,
         },

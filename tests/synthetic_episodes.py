@@ -32,7 +32,26 @@ def episodes(study: dict, key: tuple, kind: str) -> pd.DataFrame:
         mode = FACTS[key[3]][2] if both_modes else "inductive"
         frame = _condition(study, key, kind, ("none", 0, "clean", mode), 60)
         frames.append(frame.assign(**task))
+    frames += _steps_under_shift(study, key, kind)
     return pd.concat(frames, ignore_index=True)
+
+
+def _steps_under_shift(study: dict, key: tuple, kind: str) -> list[pd.DataFrame]:
+    """Frames of the experiment of this name: clean ones unless `steps` has them, then each shift at its highest severity."""
+    if key[3] not in ("maml", "fomaml", "reptile", "scratch"):
+        return []
+    frames, mode, count = [], FACTS[key[3]][2], min(60, study["shifts"]["episodes"])
+    for steps in study["experiments"].get("steps_under_shift", ()):
+        conditions = [] if steps in study["experiments"].get("steps", ()) else [("none", 0, "clean", mode)]
+        for shift, severities in study["shifts"]["severities"].items():
+            conditions += [(shift, max(severities), "task", mode)] if severities else []
+        for condition in conditions:
+            frame = _condition(study, key, kind, condition, count).assign(test_steps=steps)
+            gained = numpy_generator("steps", *key, *condition, steps).normal(0.01 * (steps > 5), 0.03, count)
+            frames.append(
+                frame.assign(accuracy=np.clip(frame["accuracy"] + gained - 0.3 * (steps == 0), 0, 1))
+            )
+    return frames
 
 
 def binned(frame: pd.DataFrame, queries: int) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -81,6 +81,32 @@ def test_more_gradient_steps_change_the_answer_and_leave_the_learner_as_it_was(s
     assert run(source, "protonet", steps=[0, 1]) == [], "protonet has no inner loop"
 
 
+def test_steps_under_shift_are_those_of_each_shift_at_its_highest_severity_with_their_clean_counterparts(
+    source,
+):
+    learner = planted.small(algos.load("maml")).eval()
+    frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0)
+    shifts = Shifts(episodes=5, severities={"shear": [1, 4], "smear": [2]}, strengths={"scale": [2.0]})
+    experiments = Experiments(episodes=6, steps=[1], steps_under_shift=[0, 1])
+    asked = jobs.TestingJob(None, 0, 10, 4, ("inductive",), shifts, experiments)
+    found = {c: (digest, scores["nll"]) for c, digest, scores in other_tasks(learner, source, frozen, asked)}
+    shifted = [c for c in found if not c.clean]
+    assert {(c.shift, c.severity, c.scope, c.test_steps) for c in shifted} == {
+        *(
+            (shift, severity, "task", steps)
+            for shift, severity in (("shear", 4), ("smear", 2))
+            for steps in (0, 1)
+        )
+    }
+    clean = {c.test_steps: found[c] for c in found if c.clean}
+    assert {steps: len(nll) for steps, (_, nll) in clean.items()} == {0: 5, 1: 6}, "each number of steps once"
+    assert {digest for c in shifted for digest in [found[c][0]]} == {clean[0][0]}, "the same episodes"
+    by_steps = {c.test_steps: found[c][1] for c in shifted if c.shift == "shear"}
+    assert not np.allclose(by_steps[0], by_steps[1]) and not np.allclose(by_steps[1], clean[1][1][:5])
+    protonet = planted.small(algos.load("protonet")).eval()
+    assert list(other_tasks(protonet, source, frozen, asked)) == [], "no inner loop"
+
+
 def test_a_prototype_head_on_the_features_of_protonet_is_protonet(source):
     learner = planted.small(algos.load("protonet")).eval()
     frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0).head(6)

@@ -98,7 +98,7 @@ def crowd(count: int) -> pd.DataFrame:
         one = {"algorithm": f"a{i}", "title": f"A{i}", "mean": 0.9 - i / 100, "low": 0.5, "high": 1.0}
         one |= {"family": "metric-based" if i < 4 else "optimization-based", "chance": 0.2, "reported": True}
         one |= {"dataset": "glyphs", "way": 5, "shot": 1, "test_way": 5, "test_shot": 1, "test_steps": -1}
-        one |= {"test_tasks": "standard", "metric": "accuracy", "value": 0.0}
+        one |= {"test_tasks": "standard", "metric": "accuracy", "value": 0.0, "n_seeds": 3}
         rows += [one | {"shift": "shear", "severity": 0, "scope": "task"}]
         rows += [one | {"shift": "shear", "severity": 3, "scope": "task"}]
     return pd.DataFrame(rows)

@@ -44,12 +44,17 @@ RC = {
 }
 """Matplotlib's settings for every figure."""
 _NO_DATE = {"Date": None, "Creator": None}
+_BOTTOM, _TOP = 0.48, 0.08  # inches below and above the axes of a panel
 _TITLE = 0.3  # inches above each panel of a file
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes; sizes and the left margin in inches; alt says in words what the drawing shows."""
+    """One pair of axes; sizes and the margins at the sides in inches; alt says in words what the drawing shows.
+
+    gather: panels of a figure with the same name differ in their curves only; the page shows chosen curves of all of them
+    in the first.
+    """
 
     title: str
     alt: str
@@ -57,12 +62,18 @@ class Panel:
     width: float = 4.0
     height: float = 2.7
     left: float = 0.6
+    right: float = 0.12
+    gather: str = ""
+
+    @property
+    def axes_height(self) -> float:
+        """Height of the axes in points."""
+        return 72 * (self.height - _BOTTOM - _TOP)
 
     def place(self, canvas: Canvas, x: float, y: float) -> Axes:
         """Draw into a canvas, lower left corner at (x, y); fixed margins keep the axes of a grid aligned."""
         width, height = canvas.get_size_inches()
-        right, bottom, top = 0.12, 0.48, 0.08
-        box = (x + self.left, y + bottom, self.width - self.left - right, self.height - bottom - top)
+        box = (x + self.left, y + _BOTTOM, self.width - self.left - self.right, self.height - _BOTTOM - _TOP)
         ax = canvas.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
         self.draw(ax)
         return ax

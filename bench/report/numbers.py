@@ -1,7 +1,7 @@
 """Numbers and lists as the report prints them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bench.results.metrics import METRICS
 
@@ -57,3 +57,8 @@ def counted(values: Iterable[float], noun: str) -> str:
     low, high = min(numbers), max(numbers)
     shown = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"{shown} {noun}" + ("" if high == 1 else "s")
+
+
+def diverged_of(row: Mapping) -> str:
+    """Return `1 of 3,000 tasks`: on how many tasks of all seeds a learner diverged, from a row of cells.csv."""
+    return f"{row['n_diverged']:,} of {row['n_tested']:,} tasks"

@@ -32,18 +32,8 @@ def build_report(study: Study) -> Path:
 
 def render(summary: Summary, found: list[Section]) -> str:
     """Fill the templates; style sheet and script go into the page, so that it needs nothing else."""
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     styles = SharedStyles()
-    environment.globals.update(
-        marker_path=marker_path,
-        dataset_label=dataset_label,
-        data_uri=data_uri,
-        filled=lambda caption: caption.format(**summary.counts),
-        drawn=lambda figure, panel: figure.markup(panel, styles),
-    )
+    environment = templates(styles, summary.counts)
     body = environment.get_template("sections.html.j2").render(sections=found)
     css, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     return environment.get_template("page.html.j2").render(
@@ -54,3 +44,19 @@ def render(summary: Summary, found: list[Section]) -> str:
         css=f"{css}{styles.rules()}",
         script=script,
     )
+
+
+def templates(styles: SharedStyles, counts: dict[str, object]) -> jinja2.Environment:
+    """Return the templates with what they call. styles: of all drawings; counts: what captions name in braces."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.globals.update(
+        marker_path=marker_path,
+        dataset_label=dataset_label,
+        data_uri=data_uri,
+        filled=lambda caption: caption.format(**counts),
+        drawn=lambda figure, panel: figure.markup(panel, styles),
+    )
+    return environment

@@ -23,12 +23,16 @@ TABLES = (
     "comparisons",
     "degradation",
     "severities",
+    "losses",
+    "separation",
     "ranks",
     "runs",
     "claims",
     "modes",
     *CALIBRATED,
 )
+ORDERED = ("cells", "degradation", "severities", "losses", "separation", "runs", "ranks", "modes")
+"""Tables whose rows are put in the order of the study's data sets, besides those of calibration."""
 SCOPES = {"task": "whole task shifted", "query": "only queries shifted"}
 SETTINGS_IN_PAGE = 4
 """Up to so many settings, the page has the curves of all of them; those of one are up to half a megabyte."""
@@ -45,6 +49,8 @@ class Summary:
     comparisons: pd.DataFrame
     degradation: pd.DataFrame
     severities: pd.DataFrame
+    losses: pd.DataFrame
+    separation: pd.DataFrame
     ranks: pd.DataFrame
     runs: pd.DataFrame
     claims: pd.DataFrame
@@ -87,7 +93,8 @@ class Summary:
     def unshifted(self, setting: Setting) -> pd.DataFrame:
         """Cells of a setting in distribution, on the episodes of its shifts where it has shifts."""
         cells, rows = at(self.own[clean(self.own)], setting), at(self.severities, setting)
-        shared = rows[rows["scope"].eq("clean")].set_index("algorithm")[["mean", "low", "high", "n_episodes"]]
+        columns = ["mean", "low", "high", "n_episodes", "seed_means", "episode_half_width"]
+        shared = rows[rows["scope"].eq("clean")].set_index("algorithm")[columns]
         if shared.empty:
             return cells
         cells = cells[cells["algorithm"].isin(shared.index)]
@@ -142,7 +149,7 @@ def read_summary(study: Study) -> Summary:
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
     frames = {name: read_csv(paths[name]) for name in TABLES}
-    for name in ("cells", "degradation", "severities", "runs", "ranks", "modes", *CALIBRATED):
+    for name in (*ORDERED, *CALIBRATED):
         frames[name] = _in_order(frames[name], [*study.settings.datasets, "all"])
     for name in ("cells", *CALIBRATED):
         frames[name]["reported"] = reported(frames[name])

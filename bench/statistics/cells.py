@@ -8,12 +8,14 @@ from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
+from bench.statistics.diverged import without_diverged
 from bench.statistics.gather import LearnerResults
 from bench.statistics.priors import Priors, batches_with_priors
 
 CELL_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "yardstick", "mode", "paper_mode", *SHARED_COLUMNS],
     *["metric", "mean", "low", "high", "episode_half_width", "n_seeds", "n_episodes", "chance", "seed_means"],
+    *["n_diverged", "n_tested"],
 ]
 
 
@@ -21,9 +23,11 @@ def cell_rows(setting: Setting, results: LearnerResults, priors: Priors) -> list
     """Return a row per condition, without the column `yardstick`; ends of intervals are cut at the metric's range.
 
     What is known of the spread over seeds is the same as in comparisons, so that a figure and the table agree.
+    n_diverged: episodes of all seeds on which a regression diverged, of n_tested; see `bench.statistics.diverged`.
     """
-    rows = {}
-    for conditions, stack, prior in batches_with_priors(results.values, priors):
+    rows, kept = {}, {c: without_diverged(setting, results.metric, v) for c, v in results.values.items()}
+    values = {condition: table for condition, (table, _) in kept.items()}
+    for conditions, stack, prior in batches_with_priors(values, priors):
         interval = intervals.two_level_interval(stack, prior=prior)
         within = [np.mean([episode_interval(seed)[1] for seed in table]) for table in stack]
         for i, condition in enumerate(conditions):
@@ -41,6 +45,7 @@ def cell_rows(setting: Setting, results: LearnerResults, priors: Priors) -> list
                 "n_episodes": stack.shape[2],
                 "chance": _chance(results.metric, condition.test_way),
                 "seed_means": joined_means(stack[i]),
+                **{"n_diverged": kept[condition][1], "n_tested": results.values[condition].size},
             }
     return [rows[condition] for condition in results.values]
 

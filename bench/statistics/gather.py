@@ -30,9 +30,10 @@ class LearnerResults:
 
     def reported(self) -> Values:
         """Return the values in the reported mode, by condition without the mode; empty when nothing was tested."""
-        if not self.values:
-            return {}
-        mode = self.reported_mode
+        return self.in_mode(self.reported_mode) if self.values else {}
+
+    def in_mode(self, mode: str) -> Values:
+        """Return the values in one mode, by condition without the mode."""
         return {c.any_mode(): values for c, values in self.values.items() if c.mode == mode}
 
 

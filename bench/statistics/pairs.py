@@ -7,6 +7,7 @@ import numpy as np
 
 from bench.results.condition import SHARED_COLUMNS, Condition
 from bench.results.setting import SETTING_COLUMNS, Setting
+from bench.statistics.diverged import converged_in_both
 from bench.statistics.gather import LearnerResults, Values
 from bench.statistics.intervals import paired
 from bench.statistics.multiplicity import holm
@@ -26,8 +27,9 @@ def comparison_rows(setting: Setting, learners: list[LearnerResults], priors: Pr
     """
     sides = [(one.algorithm, one.reported_mode, with_averages(one)) for one in learners if one.values]
     families = defaultdict(list)
-    for a, b in itertools.combinations(sides, 2):
-        for condition, row in _pair_rows(a, b, priors):
+    for (name_a, mode_a, values_a), (name_b, mode_b, values_b) in itertools.combinations(sides, 2):
+        values_a, values_b = converged_in_both(setting, learners[0].metric, values_a, values_b)
+        for condition, row in _pair_rows((name_a, mode_a, values_a), (name_b, mode_b, values_b), priors):
             families[condition].append({**setting._asdict(), **condition.shared_row, **row})
     for family in families.values():
         for row, p in zip(family, holm([row["p"] for row in family]), strict=True):

@@ -38,6 +38,16 @@ def joined(priors: list[SeedPrior | None]) -> SeedPrior | None:
     return SeedPrior(*map(np.array, zip(*map(astuple, priors), strict=True)))
 
 
+def prior_of_measures(tables: list[np.ndarray]) -> SeedPrior | None:
+    """Return what tables `[measures, seeds, episodes]` of several learners tell of each measure, as arrays `[measures]`.
+
+    A measure that never varies over seeds, as a change from itself, has the prior of another.
+    """
+    priors = [seed_prior(list(of_one)) for of_one in zip(*tables, strict=True)]
+    some = next((prior for prior in priors if prior is not None), None)
+    return joined([prior or some for prior in priors])
+
+
 def batches_with_priors(
     values: Values, priors: Priors
 ) -> list[tuple[list[Condition], np.ndarray, SeedPrior | None]]:

@@ -8,26 +8,34 @@ from collections import defaultdict
 
 import numpy as np
 
+from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
-from bench.statistics import intervals
+from bench.statistics.cells import joined_means
 from bench.statistics.gather import LearnerResults, batches, common
+from bench.statistics.intervals import two_level_interval
+from bench.statistics.priors import joined, prior_of_measures
+from bench.statistics.seed_variance import SeedPrior
 
 SEVERITY_COLUMNS = [
     *[*SETTING_COLUMNS, "scope", "shift", "severity", "algorithm", "title", "family", "mode", "metric"],
     *["mean", "low", "high", "change", "change_low", "change_high", "n_seeds", "n_episodes"],
+    *["seed_means", "seed_changes", "episode_half_width", "change_half_width"],
 ]
 METRIC = main_metric("classification")
 Key = tuple[str, str]
 """Scope and shift."""
 Curve = dict[int, np.ndarray]
 """Tables `[seeds, episodes]` by severity, 0 first, all on the same episodes."""
+Place = tuple[str, str, int]
+"""Scope, shift and severity."""
 
 
-def severity_curves(setting: Setting, results: LearnerResults) -> dict[Key, Curve]:
-    """Return the values at each severity by scope and shift, in the reported mode, on tasks as trained for."""
+def severity_curves(setting: Setting, results: LearnerResults, mode: str | None = None) -> dict[Key, Curve]:
+    """Return the values at each severity by scope and shift, on tasks as trained for. mode: by default the reported one."""
     clean, shifted = None, defaultdict(dict)
-    for condition, values in results.reported().items():
+    tested = results.reported() if mode is None else results.in_mode(mode)
+    for condition, values in tested.items():
         if not condition.as_trained(setting):
             continue
         if condition.clean:
@@ -47,10 +55,18 @@ def severity_curves(setting: Setting, results: LearnerResults) -> dict[Key, Curv
 def severity_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
     """Return a row per learner, scope, shift and severity; change: value minus that at severity 0, paired by episode and seed.
 
+    seed_means, seed_changes: those of each seed, in order, as text. Half widths: the interval over the episodes of one seed,
+    averaged over the seeds.
     Scope `clean`, shift `none`: the clean task on the episodes that every shifted condition has. Classification only: the
     shifted tasks of a regression are drawn anew and have no clean counterpart.
     """
-    return [row for one in learners if one.metric == METRIC for row in _learner_rows(setting, one)]
+    found = [(one, _pairs(setting, one)) for one in learners if one.metric == METRIC]
+    tables = defaultdict(list)
+    for _, pairs in found:
+        for place, pair in pairs.items():
+            tables[place].append(pair)
+    priors = {place: prior_of_measures(pairs) for place, pairs in tables.items()}
+    return [row for one, pairs in found for row in _learner_rows(setting, one, pairs, priors)]
 
 
 def _clean_curve(setting: Setting, results: LearnerResults) -> dict[Key, Curve]:
@@ -61,25 +77,47 @@ def _clean_curve(setting: Setting, results: LearnerResults) -> dict[Key, Curve]:
     return {("clean", "none"): {0: common([*clean, *shifted])[0]}} if clean and shifted else {}
 
 
-def _learner_rows(setting: Setting, results: LearnerResults) -> list[dict]:
-    tables = {
-        (key, severity): np.stack([table, table - curve[0]])
+def _pairs(setting: Setting, results: LearnerResults) -> dict[Place, np.ndarray]:
+    """Return value and change `[2, seeds, episodes]` of a learner by place."""
+    return {
+        (*key, severity): np.stack([table, table - curve[0]])
         for key, curve in (_clean_curve(setting, results) | severity_curves(setting, results)).items()
         for severity, table in curve.items()
     }
+
+
+def _learner_rows(
+    setting: Setting,
+    results: LearnerResults,
+    pairs: dict[Place, np.ndarray],
+    priors: dict[Place, SeedPrior | None],
+) -> list[dict]:
+    """Return a learner's rows. What is known of the spread over seeds is that of all learners, as in comparisons."""
     rows = {}
-    for keys, stack in batches(tables):
-        interval = intervals.two_level_interval(stack)
-        for i, ((scope, shift), severity) in enumerate(keys):
+    for places, stack in batches(pairs):
+        prior = joined([priors[place] for place in places])
+        interval = two_level_interval(stack, prior=prior)
+        for i, (scope, shift, severity) in enumerate(places):
             (mean, change), lows, highs = interval.mean[i], interval.low[i], interval.high[i]
             low, high = clipped(results.metric, lows[0], highs[0])
-            rows[keys[i]] = {
+            rows[places[i]] = {
                 **setting._asdict(),
                 **{"scope": scope, "shift": shift, "severity": severity, "algorithm": results.algorithm},
                 **{key: results.record[key] for key in ("title", "family")},
                 **{"mode": results.reported_mode, "metric": results.metric},
                 **{"mean": mean, "low": low, "high": high},
                 **{"change": change, "change_low": lows[1], "change_high": highs[1]},
+                **({} if severity else {"change_low": 0.0, "change_high": 0.0}),
                 **{"n_seeds": stack.shape[-2], "n_episodes": stack.shape[-1]},
+                **_by_seed(stack[i]),
             }
-    return [rows[key] for key in tables]
+    return [rows[place] for place in pairs]
+
+
+def _by_seed(pair: np.ndarray) -> dict:
+    """Return what the seeds of a table `[value and change, seeds, episodes]` score, each for itself."""
+    half, change_half = (np.mean([episode_interval(seed)[1] for seed in table]) for table in pair)
+    return {
+        **{"seed_means": joined_means(pair[0]), "seed_changes": joined_means(pair[1])},
+        **{"episode_half_width": half, "change_half_width": change_half},
+    }

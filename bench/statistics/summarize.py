@@ -1,8 +1,8 @@
 """Tables of a study from its run folders: `python -m bench summarize config/quick.yaml`.
 
-Writes cells, comparisons, degradation, severities, ranks, runs, modes, calibration and calibration_scores as .csv and
-history.parquet to results/{study}/tables. The same run folders give the same bytes. Runs that are missing, untested or diverged are rows of
-runs.csv; cells count the seeds that are there.
+Writes cells, comparisons, degradation, severities, losses, separation, ranks, runs, modes, calibration and
+calibration_scores as .csv and history.parquet to results/{study}/tables. The same run folders give the same bytes. Runs that
+are missing, untested or diverged are rows of runs.csv; cells count the seeds that are there.
 """
 
 import argparse
@@ -24,11 +24,13 @@ from bench.statistics.calibration import BIN_COLUMNS, SCORE_COLUMNS, bin_rows, s
 from bench.statistics.cells import CELL_COLUMNS, cell_rows
 from bench.statistics.degradation import DEGRADATION_COLUMNS, degradation_rows
 from bench.statistics.gather import gather_all
+from bench.statistics.losses import LOSS_COLUMNS, loss_rows
 from bench.statistics.modes import MODE_COLUMNS, mode_rows
 from bench.statistics.pairs import COMPARISON_COLUMNS, comparison_rows
 from bench.statistics.priors import setting_priors
 from bench.statistics.rank_table import ranks_table
 from bench.statistics.run_tables import history_table, runs_table
+from bench.statistics.separation import SEPARATION_COLUMNS, separation_rows
 from bench.statistics.severities import SEVERITY_COLUMNS, severity_rows
 from bench.study.run import Run
 from bench.study.study import Study, load_study
@@ -38,6 +40,8 @@ COLUMNS = {
     "comparisons": COMPARISON_COLUMNS,
     "degradation": DEGRADATION_COLUMNS,
     "severities": SEVERITY_COLUMNS,
+    "losses": LOSS_COLUMNS,
+    "separation": SEPARATION_COLUMNS,
     "modes": MODE_COLUMNS,
     "calibration": BIN_COLUMNS,
     "calibration_scores": SCORE_COLUMNS,
@@ -94,6 +98,8 @@ def _setting_rows(setting: Setting, group: Found, yardsticks: dict[str, bool]) -
     rows["comparisons"] = comparison_rows(setting, main, priors[main_metric(kind)])
     rows["degradation"] = degradation_rows(setting, main)
     rows["severities"] = severity_rows(setting, main)
+    rows["losses"] = loss_rows(setting, main, yardsticks)
+    rows["separation"] = separation_rows(setting, main)
     rows["modes"] = mode_rows(setting, main, priors[main_metric(kind)])
     for name, by_metric in results.items():
         rows["calibration_scores"] += score_rows(setting, by_metric)

@@ -94,8 +94,17 @@ def check_overrides(settings: Settings, cards: Mapping[str, Card]) -> None:
             raise ValueError(f"overrides: {key}: {error}") from error
 
 
-def check_shifts(shifts: Shifts) -> None:
-    """Severities are of known shifts; strengths are of shifts of images, within their limits, and change something."""
+def check_shifts(shifts: Shifts, tested: tuple[str, ...]) -> None:
+    """Severities are of known shifts; strengths are of shifts of images, within their limits, and change something.
+
+    tested: the modes of the clean tasks, which those of shifted ones are compared with.
+    """
+    for mode in shifts.modes:
+        if mode not in tested:
+            raise ValueError(
+                f"shifts.modes: {mode!r} is not in test.modes ({', '.join(tested)}), so there is no clean task to "
+                "compare with; add it there or leave it out here"
+            )
     known = (*SHIFTS, *itertools.chain(*OUT_OF_RANGE.values()))
     for name in shifts.severities:
         if name not in known:

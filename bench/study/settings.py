@@ -72,12 +72,17 @@ class Testing(Part):
 
 
 class Shifts(Part):
-    """Distribution shifts at test, each in the reported mode of an algorithm."""
+    """Distribution shifts at test, each in the reported mode of an algorithm, and in the further `modes`."""
 
     episodes: Annotated[int, Field(ge=2)] = 300
     """Test episodes per shifted condition, the first of the setting's."""
     scopes: Some[Scope] = ("task", "query")
     """What is shifted: the whole task, or its query images only."""
+    modes: Distinct[Mode] = ()
+    """Further modes to test under shift, of those in `test.modes`, on the same episodes as the reported mode."""
+    further: Literal["every", "highest"] = "every"
+    """Severities at which further modes, and scopes after the first, are tested: every one; or only the highest of each
+    shift, and no further mode in a further scope."""
     severities: dict[str, Distinct[Severity]] = {}
     """Severities, 1 to 5, by shift."""
     strengths: dict[str, Distinct[Number]] = {}
@@ -91,6 +96,8 @@ class Settings(Part):
     """Name of the study and of its folders under results/ and reports/: lower-case letters, digits and _."""
     title: str = ""
     """Title of the report; by default the name of the study."""
+    note: str = ""
+    """What a reader must know before any number, shown at the top of the report."""
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] = 0
     """Seed of the frozen meta-validation and meta-test episodes."""
     datasets: Annotated[dict[str, DataSet], Field(min_length=1)]

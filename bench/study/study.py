@@ -41,7 +41,7 @@ class Study:
         checks.check_names(self._named())
         checks.check_variants(self.settings, self.cards)
         checks.check_overrides(self.settings, self._by_short_name())
-        checks.check_shifts(self.settings.shifts)
+        checks.check_shifts(self.settings.shifts, self.settings.test.modes)
         checks.check_experiments(self.settings.experiments, self.settings)
         sizes.check_sizes(self)
 

@@ -63,9 +63,32 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+// Panels of one shift have equal axes, so that a curve of one can be drawn in another as it is.
+function gather(figure, pressed) {
+  figure.querySelectorAll(".guest").forEach((guest) => guest.remove());
+  const firsts = {};
+  for (const panel of figure.querySelectorAll("[data-gather]")) {
+    const title = panel.querySelector(".panel-title");
+    title.dataset.own ??= title.textContent;
+    const first = (firsts[panel.dataset.gather] ??= panel);
+    if (first !== panel && pressed.length) {
+      const mine = [...panel.querySelectorAll(".series")].filter((series) => pressed.includes(series.dataset.algorithm));
+      for (const series of mine) {
+        const guest = series.cloneNode(true);
+        guest.classList.add("guest");
+        guest.querySelectorAll("[id]").forEach((part) => part.removeAttribute("id"));
+        first.querySelector("svg").append(guest);
+      }
+    }
+    panel.classList.toggle("gathered", pressed.length > 0 && first !== panel);
+    title.textContent = pressed.length && first === panel ? panel.dataset.gather : title.dataset.own;
+  }
+}
+
 function highlight(figure) {
   const pressed = [...figure.querySelectorAll('.legend [aria-pressed="true"]')].map((b) => b.dataset.algorithm);
   figure.classList.toggle("chosen", pressed.length > 0);
+  gather(figure, pressed);
   for (const series of figure.querySelectorAll(".series")) {
     series.classList.toggle("front", pressed.includes(series.dataset.algorithm));
   }

@@ -1,8 +1,9 @@
 TABLES = [
     f"{RESULTS}/tables/{name}"
     for name in (
-        *("cells.csv", "comparisons.csv", "degradation.csv", "severities.csv", "ranks.csv", "runs.csv"),
-        *("modes.csv", "calibration.csv", "calibration_scores.csv", "history.parquet"),
+        *("cells.csv", "comparisons.csv", "degradation.csv", "severities.csv", "losses.csv"),
+        *("separation.csv", "ranks.csv", "runs.csv", "modes.csv"),
+        *("calibration.csv", "calibration_scores.csv", "history.parquet"),
     )
 ]
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 import algos
-from bench.report.axes import curves, measure_axis
+from bench.report.axes import curves, interval_note, measure_axis
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import number, reach
 from bench.report.style import Style, styles_of
@@ -21,8 +21,8 @@ from bench.study.study import Study
 ID, TITLE, ORDER, WITHIN = "depth", "Depth", 22, "table"
 CAPTION = (
     "The same learner with networks of other depths, in distribution; the number of parameters is the same at each depth "
-    "only where the widths were chosen so (see “Parameters” under Cost). Mean over {seeds} with 95 % bands over seeds and "
-    "{episodes}. A line that falls is a learner that can use depth; the line of a learner that is told the task shows how "
+    "only where the widths were chosen so (see “Parameters” under Cost). Mean over {{seeds}} and {{episodes}}. {intervals} "
+    "A line that falls is a learner that can use depth; the line of a learner that is told the task shows how "
     "much of it is due to the network. Errors stand on a logarithmic axis, where a small one may fall by a large factor "
     "and by next to nothing; the claims compare differences."
 )
@@ -42,7 +42,8 @@ def figures(summary: Summary) -> list[Figure]:
         draw = partial(_draw, rows=part, styles=lines)
         panel = Panel(setting.label, _alt(setting.label, part), draw, 4.8, 3.0)
         name = f"depth-{setting.slug}"
-        found.append(Figure(name, setting.label, [panel], lines, caption=CAPTION, wide=True))
+        caption = CAPTION.format(intervals=interval_note(part, len(lines)))
+        found.append(Figure(name, setting.label, [panel], lines, caption=caption, wide=True))
     return found
 
 

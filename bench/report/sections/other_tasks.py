@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from bench.report.axes import DOTTED, chance_line, curves, is_error, log_axis, measure_margin
+from bench.report.axes import DOTTED, chance_line, curves, interval_note, is_error, log_axis, measure_margin
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import number, plus_minus, reach
+from bench.report.numbers import listed, number, plus_minus, reach
 from bench.report.style import INK, Style, by_family, coloured_groups, only_in, panel_columns
 from bench.report.summary import Summary, own_task
 from bench.report.table import EMPTY, Cell, Column, Row, Table, algorithm_cell, text_columns, words
@@ -22,7 +22,7 @@ ID, TITLE, ORDER = "other", "Other tasks", 50
 NOTHING = "This study tests no other ways, shots, steps, alphabets or data sets; see <code>experiments</code> in its file."
 CAPTION = (
     "The trained learners on tasks with another number of examples or of classes, or after another number of gradient "
-    "steps, than in training; bands as above. A curve is missing where a learner cannot do it: a head of fixed size "
+    "steps, than in training. A curve is missing where a learner cannot do it: a head of fixed size "
     "knows no other way, and without an inner loop there are no steps. A step is one of the learner's own: of the whole "
     "network or of its classifier only, on the whole support or on a part of it, by plain descent or Adam. Beyond the "
     "steps of training, MAML++ and SCA repeat the rates and scales of their last one. Dashed: a fresh network trained on "
@@ -58,8 +58,30 @@ def figures(summary: Summary) -> list[Figure]:
         panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
         if panels:
             name, columns = f"other-{setting.slug}", panel_columns(groups, 3)
-            found.append(Figure(name, setting.label, panels, used, columns, caption=CAPTION, fold=True))
+            note = interval_note(rows, max(len(colours) for _, colours in groups))
+            caption = f"{CAPTION} {note}{_falling(setting, rows)}"
+            found.append(Figure(name, setting.label, panels, used, columns, caption=caption, fold=True))
     return found
+
+
+def _falling(setting: Setting, rows: pd.DataFrame) -> str:
+    """Say who is less accurate with the most examples per class than with those of training, the intervals apart."""
+    own = {"test_tasks": STANDARD, "test_way": setting.way, "test_steps": OWN_STEPS, "metric": "accuracy"}
+    rows = rows[(rows[list(own)] == list(own.values())).all(axis=1)]
+    most = rows["test_shot"].max()
+    if not most > setting.shot:
+        return ""
+    before, after = (rows[rows["test_shot"].eq(shot)].set_index("algorithm") for shot in (setting.shot, most))
+    titles = [
+        after.loc[a, "title"]
+        for a in after.index
+        if a in before.index and after["high"][a] < before["low"][a]
+    ]
+    return (
+        f" Less accurate with {most} examples per class than with {setting.shot}: {listed(titles)}."
+        if titles
+        else ""
+    )
 
 
 def _panels(
@@ -79,8 +101,9 @@ def _panels(
         mine = rows[rows["algorithm"].isin(styles)]
         if len(mine):
             draw = partial(_draw, rows=rows, column=column, styles=styles, printed=printed)
-            title = CURVES[column].capitalize() + ending
-            panels.append(Panel(title, _alt(setting, mine, column), draw, 3.6, 2.8, measure_margin(rows)))
+            title, margin = CURVES[column].capitalize(), measure_margin(rows)
+            alt = _alt(setting, mine, column)
+            panels.append(Panel(title + ending, alt, draw, 3.6, 2.8, margin, gather=title))
     return panels
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from bench.report.axes import band
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import plus_minus, reach
+from bench.report.numbers import diverged_of, plus_minus, reach
 from bench.report.style import INK, Style, by_family
 from bench.report.summary import Summary
 from bench.report.table import EMPTY, Cell, Column, Row, Table, text_columns, words
@@ -20,8 +20,9 @@ from bench.results.setting import Setting, at, settings
 ID, TITLE, ORDER, WITHIN = "regression", "Regression", 21, "table"
 CAPTION = (
     "Mean and half the 95 % interval, on the same episodes for every learner: the error after a number of gradient steps, "
-    "then by each learner's own procedure. A task on which a learner diverges counts as twice the mean square of the "
-    "largest function. Likelihood and coverage (in %) belong to learners that predict a distribution: an interval that "
+    "then by each learner's own procedure. A task on which a learner diverges, with an error of at least twice the mean square "
+    "of the largest function, is left out of its mean and counted under Diverged: tasks in range of all seeds. "
+    "Likelihood and coverage (in %) belong to learners that predict a distribution: an interval that "
     "is called 95 % should hold 95 % of the targets."
 )
 FITS = (
@@ -49,6 +50,7 @@ def tables(summary: Summary) -> list[Table]:
     wanted = [key for key in [*by_steps, *own] if len(_picked(rows, *key[1:]))]
     columns = text_columns("Setting", "Algorithm")
     columns += [Column(label, METRICS[metric].label.capitalize()) for label, metric, *_ in wanted]
+    columns.append(Column("Diverged"))
     table = Table("regression", "Regression", columns, caption=CAPTION)
     for setting in settings(rows):
         learners = at(rows, setting)[["algorithm", "title", "family"]].drop_duplicates("algorithm")
@@ -56,6 +58,7 @@ def tables(summary: Summary) -> list[Table]:
             part = at(rows, setting)
             part = part[part["algorithm"].eq(learner.algorithm)]
             values = [_value(_picked(part, *key[1:]), key[1]) for key in wanted]
+            values.append(_diverged(_picked(part, ERROR, "none", -1)))
             table.rows.append(Row([*words(setting.label, learner.title), *values], learner.family))
     return [table]
 
@@ -73,8 +76,14 @@ def _value(rows: pd.DataFrame, metric: str) -> Cell:
     if rows.empty:
         return EMPTY
     row = rows.iloc[0]
-    interval = f"95 % interval {reach(row['low'], row['high'], metric)}"
-    return Cell(plus_minus(row["mean"], row["low"], row["high"], metric), row["mean"], note=interval)
+    note = f"95 % interval {reach(row['low'], row['high'], metric)}"
+    note += f"; {diverged_of(row)} diverged and are left out" if row["n_diverged"] else ""
+    return Cell(plus_minus(row["mean"], row["low"], row["high"], metric), row["mean"], note=note)
+
+
+def _diverged(rows: pd.DataFrame) -> Cell:
+    """Return `1 of 3,000`: the tasks in range on which the learner diverged."""
+    return EMPTY if rows.empty else Cell(diverged_of(rows.iloc[0]), rows.iloc[0]["n_diverged"])
 
 
 def figures(summary: Summary) -> list[Figure]:

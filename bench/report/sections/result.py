@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from bench.report.axes import dot, gid, is_error, label_margin, measure_axis, named_rows, scale_of
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import SIGNIFICANT, listed, number, reach
+from bench.report.numbers import SIGNIFICANT, diverged_of, listed, number, reach
 from bench.report.style import Style, by_family
 from bench.report.summary import Summary, hardest
 from bench.results.condition import clean
@@ -19,11 +19,12 @@ NOTHING = 'No run has a result yet; see <a href="#missing">missing and failed</a
 CAPTION = (
     "Filled marks: accuracy on new tasks of the kind the learner was trained for, with its 95 % interval. Open marks: "
     "mean over all shifts at their highest severity; the line beside it reaches to the clean task on the same episodes, so "
-    "that its length is the loss. A short line is a learner that keeps what it has learned. The dotted line is chance. Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over "
-    "both levels, trainings and tasks ({seeds} and {episodes} in distribution): Student's t for what differs between "
-    "seeds, a bootstrap for what all seeds share on the same episodes."
+    "that its length is the loss. A short line is a learner that keeps what it has learned. The dotted line is chance. "
+    "Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over both levels, trainings and tasks "
+    "({seeds} and {episodes} in distribution): Student's t for what differs between seeds, a bootstrap for what all seeds share on the same episodes."
 )
 SETTINGS_TOLD = 6
+VERDICTS = ("supported", "refuted", "undecided", "untested")
 TIED_NAMED = 5  # with few seeds and many learners, the list would name almost all of them
 
 
@@ -63,23 +64,27 @@ def _draw(ax: Axes, rows: pd.DataFrame, worst: pd.Series, start: pd.Series, styl
     measure_axis(ax, rows, "x")
 
 
-def facts(summary: Summary) -> dict[str, list[tuple[str, str]]]:
-    """Return the result in words, (setting, text): the best, those it cannot be told from, the falls under shift."""
+def facts(summary: Summary) -> dict[str, object]:
+    """Return the result in words, (setting, text), and the claims' tally.
+
+    Texts: the best and those it cannot be told from, the same under shift, and what each family loses.
+    """
     told, own = [], summary.own
     for setting in settings(own)[:SETTINGS_TOLD]:
         rows = at(own, setting)
-        rising = is_error(rows)
         unshifted = rows[clean(rows)]
         competing = ~unshifted["yardstick"]
         unshifted = unshifted[competing] if competing.any() else unshifted
-        unshifted = unshifted.sort_values("mean", ascending=rising)
-        text = _best(unshifted, at(summary.comparisons, setting))
-        worst = hardest(rows, summary.scope) if summary.scope else []
-        if len(worst) > 1:
-            start = summary.unshifted(setting).set_index("algorithm")["mean"]
-            text += _falls(unshifted, worst.sort_values(ascending=rising), start)
-        told.append((setting.label, text))
-    return {"findings": told}
+        unshifted = unshifted.sort_values("mean", ascending=is_error(rows))
+        told.append((setting.label, _best(unshifted, at(summary.comparisons, setting))))
+        losses = at(summary.losses, setting)
+        losses = losses[losses["scope"].eq(summary.scope)]
+        shifted = unshifted["algorithm"]
+        texts = [_under_shift(losses[losses["algorithm"].isin(shifted)]), _families(losses)]
+        if is_error(rows) and summary.scope:
+            texts.append(_errors(unshifted, hardest(rows, summary.scope)))
+        told += [(setting.label, text) for text in texts if text]
+    return {"findings": told, "claims": _tally(summary.claims)}
 
 
 def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
@@ -88,23 +93,79 @@ def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     pairs = comparisons[clean(comparisons) & ~comparisons["p_holm"].lt(SIGNIFICANT)]
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
-    titles = rows.loc[rows["algorithm"].isin(close), "title"]
-    tied = ""
-    if len(titles):
-        who = listed(titles) if len(titles) <= TIED_NAMED else f"{len(titles)} of {len(rows) - 1} others"
-        tied = f"; {who} cannot be told from it"
+    tied = _tied(rows.loc[rows["algorithm"].isin(close), "title"], len(rows) - 1)
     interval = f"95 % interval {reach(first['low'], first['high'], metric)}"
+    if first["n_diverged"]:
+        interval += f"; without {diverged_of(first)}, on which it diverged"
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
-def _falls(rows: pd.DataFrame, worst: pd.Series, start: pd.Series) -> str:
-    """Say how far the trained learner that ends highest and the one that ends lowest fall, on the same episodes."""
-    metric = rows["metric"].iloc[0]
-    trained = rows[rows["family"].ne("baseline")].set_index("algorithm")
-    worst = worst[worst.index.isin(trained.index)]
-    ends = dict.fromkeys([*worst.index[:1], *worst.index[-1:]])
-    said = [
-        f"{rank} {trained.loc[a, 'title']}, {number(worst[a], metric)} (from {number(start[a], metric)})"
-        for rank, a in zip(("best", "last"), ends, strict=False)
+def _tied(titles: pd.Series, others: int) -> str:
+    """Return `; A and B cannot be told from it`, or how many of the others cannot."""
+    if titles.empty:
+        return ""
+    who = listed(titles) if len(titles) <= TIED_NAMED else f"{len(titles)} of {others} others"
+    return f"; {who} cannot be told from it"
+
+
+def _under_shift(losses: pd.DataFrame) -> str:
+    """Say who is best and who is last where the shifts are hardest, on the same episodes as the clean task."""
+    rows = losses[losses["kind"].eq("learner") & losses["mode"].eq("reported")]
+    if len(rows) < 2:
+        return ""
+    rows = rows.sort_values("mean", ascending=False, kind="stable")
+    first, last = rows.iloc[0], rows.iloc[-1]
+    close = rows.iloc[1:]
+    tied = _tied(close.loc[~close["p_best"].lt(SIGNIFICANT), "title"], len(close))
+    ends = [
+        f"{number(row['mean'])} % ({reach(row['low'], row['high'])}) from {number(row['clean'])}"
+        for row in (first, last)
     ]
-    return f" Mean over the shifts at their highest severity: {'; '.join(said)}." if said else ""
+    return (
+        "Under the hardest shifts (mean over the shifts at their highest severity, each learner in the mode of its paper), "
+        f"the best is {first['title']}, "
+        f"{ends[0]}{tied}; the last is {last['title']}, {ends[1]}."
+    )
+
+
+def _families(losses: pd.DataFrame) -> str:
+    """Say what the learners of each family lose, the smallest loss first, within one mode where all were tested in it."""
+    rows = losses[losses["kind"].eq("family")].sort_values("change", ascending=False, kind="stable")
+    reported, inductive = (rows[rows["mode"].eq(mode)] for mode in ("reported", "inductive"))
+    members = [
+        dict(zip(part["algorithm"], part["n_algorithms"], strict=True)) for part in (reported, inductive)
+    ]
+    same = members[0] == members[1]
+    rows = inductive if same else reported
+    if len(rows) < 2:
+        return ""
+    mode = (
+        "all in inductive mode"
+        if same
+        else "each learner in the mode of its paper, which lets some see the batch statistics of the shifted queries"
+    )
+    said = [
+        f"{row.algorithm} learners {number(-row.change)} ({reach(-row.change_high, -row.change_low)})"
+        for row in rows.itertuples()
+    ]
+    close = rows.iloc[1:]
+    tied = _tied(close.loc[~close["p_least"].lt(SIGNIFICANT), "algorithm"], len(close)).replace(
+        "it", "the first"
+    )
+    return f"Points of accuracy lost under them, mean by family with 95 % intervals, {mode}: {listed(said)}{tied}."
+
+
+def _errors(rows: pd.DataFrame, worst: pd.Series) -> str:
+    """Say whose error is smallest and largest on shifted tasks of a regression."""
+    worst = worst[worst.index.isin(rows["algorithm"])].sort_values()
+    if len(worst) < 2:
+        return ""
+    title, metric = rows.set_index("algorithm")["title"], rows["metric"].iloc[0]
+    ends = [f"{title[a]}, {number(worst[a], metric)}" for a in (worst.index[0], worst.index[-1])]
+    return f"Mean over the shifts at their highest severity: best {ends[0]}; last {ends[1]}."
+
+
+def _tally(claims: pd.DataFrame) -> str:
+    """Return `5 supported, 0 refuted, 7 undecided and 2 untested`; "" where no claim applies."""
+    counts = claims["verdict"].value_counts()
+    return listed(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS) if len(claims) else ""

@@ -4,11 +4,11 @@ from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator
 
-from bench.report.axes import curves, limits, measure_axis, measure_margin
+from bench.report.axes import curves, interval_note, limits, measure_axis, measure_margin
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import number
+from bench.report.numbers import listed, number
 from bench.report.style import Style, coloured_groups, only_in, panel_columns
 from bench.report.summary import SCOPES, Summary
 from bench.results.setting import Setting, at, settings
@@ -17,10 +17,13 @@ from tasks.shift_table import SHIFTS
 ID, TITLE, ORDER = "shifts", "Out of distribution", 40
 NOTHING = "This study tests no shifts at several severities."
 CAPTION = (
-    "Mean over {seeds} with 95 % bands over seeds and episodes, {shift_episodes} per condition and seed, the same "
-    "episodes for every algorithm and every severity. Severity 0 is the clean task; the dotted line is chance. Choose names in the legend "
-    "to bring curves forward. Where there are many learners, each family has panels of its own, with all others as thin "
-    "lines."
+    "Mean over {{seeds}}, {{shift_episodes}} per condition and seed, the same episodes for every algorithm and every severity. "
+    "{intervals} Severity 0 is the clean task{chance}.{rising} Choose names in the legend to see {choice}."
+)
+CHANCE = "; the dotted line is chance"
+FEW, MANY = (
+    "these curves only",
+    "them together in one panel per shift; until then, each family has panels of its own, with all others as thin lines",
 )
 
 
@@ -39,17 +42,41 @@ def severity_figures(
     """Return the figures of one setting, one per scope; rows: `Summary.curves` of the setting."""
     used = only_in(rows, styles)
     groups = coloured_groups(used)
-    common = limits(rows)
-    found = []
+    common, found = limits(rows), []
+    facts = {
+        "intervals": interval_note(rows, max(len(colours) for _, colours in groups)),
+        "chance": CHANCE if rows["chance"].notna().any() else "",
+        "choice": MANY if len(groups) > 1 else FEW,
+    }
     for scope in [scope for scope in SCOPES if scope in set(rows["scope"])]:
         panels = []
-        for shift, part in rows[rows["scope"].eq(scope)].groupby("shift", sort=False):
-            panels += _panels(setting, scope, shift, part.sort_values("severity"), groups, common)
+        mine = rows[rows["scope"].eq(scope)].sort_values("severity")
+        for shift in sorted(mine["shift"].unique(), key=_order):
+            panels += _panels(setting, scope, shift, mine[mine["shift"].eq(shift)], groups, common)
+        caption = CAPTION.format(**facts, rising=_rising(mine))
         title = f"{setting.label}, {SCOPES[scope]}"
         columns = panel_columns(groups, 3)
         name = f"shifts-{setting.slug}-{scope}"
-        found.append(Figure(name, title, panels, used, columns, caption=CAPTION, fold=True, in_page=in_page))
+        found.append(Figure(name, title, panels, used, columns, caption=caption, fold=True, in_page=in_page))
     return found
+
+
+def _rising(rows: pd.DataFrame) -> str:
+    """Say who scores more under a shift than without it, beyond its interval: a reader would doubt the shift."""
+    if "change_low" not in rows:
+        return ""
+    top = rows[rows["severity"].eq(rows.groupby("shift")["severity"].transform("max"))]
+    found = top[top["change_low"].gt(0) & top["metric"].eq("accuracy")]
+    said = [
+        f"{row.title} ({SHIFTS[row.shift].title.lower()}, {number(row.change, sign=True)})"
+        for row in found.itertuples()
+    ]
+    return f" More accurate at the highest severity than on clean tasks: {listed(said)}." if said else ""
+
+
+def _order(shift: str) -> tuple[int, str]:
+    """Return the sort key of a shift: the order of the table of shifts, then by name."""
+    return (list(SHIFTS).index(shift) if shift in SHIFTS else len(SHIFTS), shift)
 
 
 def _panels(
@@ -61,7 +88,7 @@ def _panels(
         draw = partial(_draw, rows=rows, styles=styles, limits=limits)
         said = _said(rows[rows["algorithm"].isin(styles)])
         alt = f"{setting.label}, {title}, {SCOPES[scope]}, severity 0 to {rows['severity'].max()}: {said}."
-        panels.append(Panel(title + ending, alt, draw, 3.1, 2.5, measure_margin(rows)))
+        panels.append(Panel(title + ending, alt, draw, 3.1, 2.5, measure_margin(rows), gather=title))
     return panels
 
 
@@ -78,6 +105,6 @@ def _said(rows: pd.DataFrame) -> str:
 def _draw(ax: Axes, rows: pd.DataFrame, styles: dict[str, Style], limits: tuple[float, float]) -> None:
     curves(ax, rows, "severity", styles)
     ax.set_xlabel("severity")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(FixedLocator(sorted(rows["severity"].unique())))
     measure_axis(ax, rows, "y")
     ax.set_ylim(limits)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
 
-from bench.report.axes import curves, gid, limits, measure_axis
+from bench.report.axes import curves, gid, interval_note, limits, measure_axis
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import number
 from bench.report.style import Style, coloured_groups, only_in, panel_columns
@@ -20,10 +20,13 @@ from tasks.shift_table import SHIFTS
 
 ID, TITLE, ORDER, WITHIN = "strengths", "Exact strengths", 42, "shifts"
 CAPTION = (
-    "Accuracy over exact strengths, the clean task among them, with bands over {seeds} and {shift_episodes} each. Open "
-    "marks on Omniglot 5-way 1-shot, whole task: what Finn & Levine (2018) drew for MAML, SNAIL and MetaNet, read from "
+    "Accuracy over exact strengths, the clean task among them; {{seeds}} and {{shift_episodes}} each. {intervals}{read} "
+    "The dotted line is chance."
+)
+READINGS = (
+    " Open marks: what Finn & Levine (2018) drew for MAML, SNAIL and MetaNet, read from "
     "their plots to about 0.1 to 0.8 points (data/finn_levine_2018.csv); an arrow marks a point below their axis. Their "
-    "learners had the published budgets: see “Budget” under Cost for ours. The dotted line is chance."
+    "learners had the published budgets: see “Budget” under Cost for ours."
 )
 READ = Setting("omniglot", 5, 1), "task"
 """Setting and scope of the readings in data/finn_levine_2018.csv."""
@@ -52,15 +55,18 @@ def _figures(
         for shift in [shift for shift in SHIFTS if shift in set(rows["shift"])]:
             part = rows[rows["scope"].eq(scope) & rows["shift"].eq(shift)]
             lines = pd.concat([unshifted.assign(value=SHIFTS[shift].identity), part]).sort_values("value")
+            title = SHIFTS[shift].title
             for ending, colours in groups:
                 theirs = read[read["shift"].eq(shift) & read["algorithm"].isin(colours)]
                 draw = partial(_draw, shift=shift, rows=lines, read=theirs, styles=colours, limits=ends)
                 mine = lines[lines["algorithm"].isin(colours)]
                 alt = _alt(setting, scope, shift, mine, theirs)
-                panels.append(Panel(SHIFTS[shift].title + ending, alt, draw, 4.6, 3.0))
+                panels.append(Panel(title + ending, alt, draw, 4.6, 3.0, gather=title))
+        note = interval_note(rows, max(len(colours) for _, colours in groups))
+        caption = CAPTION.format(intervals=note, read=READINGS if len(read) else "")
         title = f"{setting.label}, exact strengths, {SCOPES[scope]}"
         name, columns = f"strengths-{setting.slug}-{scope}", panel_columns(groups, 2)
-        found.append(Figure(name, title, panels, used, columns, caption=CAPTION, fold=True, in_page=in_page))
+        found.append(Figure(name, title, panels, used, columns, caption=caption, fold=True, in_page=in_page))
     return found
 
 
