@@ -1,6 +1,8 @@
 """`bench estimate`: what a study will take, from a few updates and episodes of it."""
 
 import json
+import math
+import re
 
 import pytest
 import yaml
@@ -11,7 +13,7 @@ from bench.results import estimate
 from bench.results.estimate import MetaTestTime, Timings, TrainingTime
 from bench.study.study import Study, load_study
 from bench.verbs import estimate as verb
-from tests.workspace import TINY
+from tests.workspace import TINY, Workspace
 
 TRAINING = TrainingTime(3.0, 0.5, 100, 2.0, 1.0, 500.0, 1000)
 TEST = MetaTestTime(3.0, 7.0, 400.0, 50)
@@ -52,6 +54,15 @@ def test_jobs_fill_the_cores_and_wait_for_their_pretraining():
     assert verb.wall_seconds([(5.0, [1.0]), (0.0, [4.0])], cores=2) == 6
 
 
+def timed(study: Study) -> Timings:
+    """Timings of all jobs of a study."""
+    timings = Timings("a machine")
+    for run in study.runs():
+        timings.training[estimate.training_key(study, run)] = TRAINING
+        timings.testing[estimate.testing_key(study, run)] = TEST
+    return timings
+
+
 @pytest.fixture
 def study_file(tmp_path, monkeypatch):
     monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
@@ -78,10 +89,7 @@ def test_seeds_share_a_timing_and_hyper_parameters_do_not(study_file):
 
 def test_the_table_counts_every_run(study_file):
     study = load_study(study_file)
-    timings = Timings("a machine")
-    for run in study.runs():
-        timings.training[estimate.training_key(study, run)] = TRAINING
-        timings.testing[estimate.testing_key(study, run)] = TEST
+    timings = timed(study)
     learners = verb.by_learner(study, timings)
     assert {name: jobs.runs for name, jobs in learners.items()} == {"pixel_nn": 3, "protonet": 3}
     seconds = TRAINING.seconds(2, None) + TEST.seconds
@@ -122,6 +130,34 @@ def test_a_damaged_file_and_a_missing_one_are_named(study_file, tmp_path, capsys
         assert "bad.json is not a file of timings" in capsys.readouterr().err
     assert __main__.main(["estimate", str(study_file), "--timings", str(tmp_path / "none.json")]) == 2
     assert "none.json" in capsys.readouterr().err
+
+
+def test_status_says_what_is_left(study_file, capsys):
+    study = load_study(study_file)
+    command = ["status", str(study_file)]
+    assert __main__.main(command) == 0
+    assert "left" not in capsys.readouterr().out
+    estimate.write_timings(estimate.timings_file(study.name), timed(study))
+    assert __main__.main(command) == 0
+    seconds = 6 * (TRAINING.seconds(2, None) + TEST.seconds)
+    assert f"left: about {estimate.duration(seconds)} of computing" in capsys.readouterr().out
+
+
+def test_a_cluster_is_asked_for_what_a_job_needs(tmp_path):
+    workspace = Workspace(tmp_path)
+    file = workspace.study()
+    run = "results/tiny/glyphs/5way_1shot/protonet/seed0"
+    command = ["-n", "--configfile", file, "--", f"{run}/test.json"]
+    resources = re.compile(r"resources: .* runtime=(\d+), mem_mb=(\d+)")
+    first = resources.findall(workspace.snakemake(*command))
+    assert sorted(first) == [("60", "4000"), ("720", "4000")]
+    study = load_study(tmp_path / file)
+    estimate.write_timings(tmp_path / "results" / "tiny" / "timings.json", timed(study))
+    asked = resources.findall(workspace.snakemake(*command))
+    test_minutes, training_minutes = (
+        5 + math.ceil(1.5 * seconds / 60) for seconds in (TEST.seconds, TRAINING.seconds(2, None))
+    )
+    assert asked == [(str(training_minutes), "1150"), (str(test_minutes), "1020")]
 
 
 def fails(message):

@@ -139,3 +139,11 @@ def testing_cost(study: Study, run: Run, timings: Timings) -> Cost | None:
     """What the meta-test of a run takes; None where it has not been measured."""
     timed = timings.testing.get(testing_key(study, run))
     return None if timed is None else Cost(timed.seconds, timed.memory_mb, BYTES_PER_ROW * timed.rows)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a reader would choose."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -21,6 +21,7 @@ from rich.table import Table
 from bench.results.estimate import (
     Cost,
     Timings,
+    duration,
     read_timings,
     testing_cost,
     testing_key,
@@ -213,11 +214,3 @@ def show(study: Study, timings: Timings, cores: int, console: Console) -> None:
     )
     if unknown := sum(jobs.unknown for jobs in learners.values()):
         console.print(f"Not counted: {unknown} runs that have not been timed")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a reader would choose."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

@@ -13,6 +13,14 @@ from rich.table import Table
 from bench.paths import CHECKPOINT, CHECKPOINT_SECONDS
 from bench.protocol.outdated import Outdated
 from bench.results.checkpoint_summary import read_progress
+from bench.results.estimate import (
+    Timings,
+    duration,
+    read_timings,
+    testing_cost,
+    timings_file,
+    training_cost,
+)
 from bench.results.metrics import METRICS, Metric, main_metric
 from bench.results.run_folder import read_run
 from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTRAINED
@@ -145,11 +153,29 @@ def show(study: Study, found: list[State], console: Console) -> None:
     finished = sum(counts[status] for status in FINISHED)
     parts = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
     console.print(f"\n{finished} of {len(found)} runs finished ({parts})")
+    if timings_file(study.name).exists():
+        seconds = seconds_left(study, found, read_timings(timings_file(study.name)))
+        console.print(
+            f"left: about {duration(seconds)} of computing, by the timings of `python -m bench estimate`"
+        )
     running = [state for state in found if state.status == "running"]
     for state in running:
         console.print(
             f"running now: {state.run.name}, checkpoint {age(state.run.folder / CHECKPOINT):.0f} s old"
         )
+
+
+def seconds_left(study: Study, found: list[State], timings: Timings) -> float:
+    """Seconds of the jobs that are still to be done; what has not been timed is not counted."""
+    left = 0.0
+    for state in found:
+        if state.status in FINISHED:
+            continue
+        costs = [] if state.status == UNTESTED else [training_cost(study, state.run, timings)]
+        costs += [] if isinstance(state.run, Pretraining) else [testing_cost(study, state.run, timings)]
+        left += sum(cost.seconds for cost in costs if cost)
+        left -= (state.seconds or 0.0) if state.status in ("running", "stopped") else 0.0
+    return max(left, 0.0)
 
 
 def _number(value: float | None, metric: Metric | None = None) -> str:

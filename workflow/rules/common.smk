@@ -3,6 +3,7 @@
 Every job of a workflow reads this file again in a process of its own, so nothing here imports torch.
 """
 
+import math
 import os
 import shlex
 import sys
@@ -28,6 +29,7 @@ from bench.study.study import Study
 from bench.study.text import read_yaml
 from bench.study.workflow_lock import hold_study
 from bench.paths import results_root
+from bench.results.estimate import read_timings, testing_cost, timings_file, training_cost
 from bench.study.run import reports_root
 from tasks.catalogue import FOLDER, folder_name, prepared_root
 
@@ -145,3 +147,35 @@ def generator(wildcards):
         return ""
     folder = Path(workflow.basedir, "tasks", "preparation")
     return content_digest(closure(folder / "glyphs.py"))
+
+
+@cache
+def timings():
+    """Timings of the study's jobs, where `python -m bench estimate` has measured them."""
+    file = timings_file(STUDY.name)
+    return read_timings(file) if file.exists() else None
+
+
+def estimated(cost, run):
+    """What a training or a test takes; None where that has not been measured. cost: training_cost or testing_cost."""
+    return cost(STUDY, TRAININGS[run], timings()) if timings() else None
+
+
+def runtime(cost, otherwise):
+    """Minutes to ask a cluster for: half as much again as estimated, more at every attempt. otherwise: if not estimated."""
+
+    def minutes(wildcards, attempt):
+        found = estimated(cost, wildcards.run)
+        return (5 + math.ceil(1.5 * found.seconds / 60)) * attempt if found else otherwise
+
+    return minutes
+
+
+def memory(cost):
+    """MB to ask a cluster for: a third more than estimated, more at every attempt."""
+
+    def megabytes(wildcards, attempt):
+        found = estimated(cost, wildcards.run)
+        return (500 + math.ceil(1.3 * found.memory_mb)) * attempt if found else 4000
+
+    return megabytes

@@ -17,6 +17,8 @@ rule test:
     threads: STUDY.settings.train.threads
     resources:
         gpu=GPU,
+        runtime=runtime(testing_cost, otherwise=60),
+        mem_mb=memory(testing_cost),
     params:
         study=STUDY_FILE,
     shell:

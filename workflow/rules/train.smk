@@ -18,6 +18,8 @@ rule train:
     threads: STUDY.settings.train.threads
     resources:
         gpu=GPU,
+        runtime=runtime(training_cost, otherwise=12 * 60),
+        mem_mb=memory(training_cost),
     params:
         study=STUDY_FILE,
     shell:
