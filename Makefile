@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quick setup test lint benchmark reference readme clean help
+.PHONY: quick setup test lint benchmark reference paper readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
@@ -40,6 +40,13 @@ benchmark: setup ## measure speed against the straightforward way, on one thread
 
 reference: setup ## resume the reference results; can be interrupted at any time
 	$(BIN)/python -m bench reference config/reference.yaml
+
+# What paper.yaml cannot hold: other splits of the same data, learners for one kind of tasks only. PROFILE=slurm for a cluster.
+EVERYTHING := paper sinusoid_noisy memorisation polynomials omniglot_lake
+PROFILE ?= default
+
+paper: setup ## everything: paper.yaml, then the four studies of tasks that it cannot hold; PROFILE=slurm
+	for study in $(EVERYTHING); do $(BIN)/snakemake --workflow-profile profiles/$(PROFILE) --configfile config/$$study.yaml || exit 1; done
 
 readme: setup ## write the reference results into README.md
 	$(BIN)/python -m bench readme

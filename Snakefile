@@ -20,6 +20,7 @@ include: "workflow/rules/test.smk"
 include: "workflow/rules/summarize.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/stream.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -29,6 +30,7 @@ rule all:
     default_target: True
     input:
         f"{REPORTS}/report.html",
+        expand(f"{STREAMS}/{{labels}}/presentations.svg", labels=STREAM.labels if STREAM else []),
 
 
 onstart:

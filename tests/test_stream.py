@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from bench.__main__ import main
+from bench.protocol import stream_training
 from bench.protocol.stream_training import LENGTH, WAY, build
 from bench.report import stream_figure
+from bench.study.study import Study
 from tasks.preparation.write import write_prepared
 from tasks.seeds import torch_generator
 from tasks.stream import (
@@ -21,6 +23,7 @@ from tasks.stream import (
     small_images,
 )
 from tests import planted
+from tests.workspace import Workspace
 
 
 def sampler(balanced=False, augment=False, name="streams"):
@@ -164,6 +167,56 @@ def test_gradients_reach_what_is_to_be_learned(name):
     assert loss < 0.8
 
 
+def test_the_memory_serves_second_presentations_and_novelty(monkeypatch):
+    """Streams of three new classes of 16 numbers: after 550 updates MANN names a class that it has seen once.
+
+    It also guesses first presentations better than by chance, 1 in 3, because it knows which labels are taken; the limit is
+    61 %. With a memory that reads nothing, the same weights do worse. The LSTM alone is still at chance after as many updates.
+    """
+    monkeypatch.setattr(stream_training, "WAY", 3)
+    monkeypatch.setattr(stream_training, "SIZE", 4)
+    monkeypatch.setattr(stream_training, "WIDTH", 64)
+
+    def small_streams(count, generator):
+        classes = torch.randn(count, 3, 16, generator=generator)
+        y = torch.randint(3, (count, 12), generator=generator)
+        noise = 0.2 * torch.randn(count, 12, 16, generator=generator)
+        return Streams(classes.gather(1, y.unsqueeze(-1).expand(-1, -1, 16)) + noise, y, 3)
+
+    def accuracy(learner):
+        tested = small_streams(500, torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            return by_presentation(learner(tested).argmax(-1) == tested.y, tested.y, 3, 3)
+
+    def trained(name, overrides):
+        torch.manual_seed(0)
+        learner, generator = build(name, overrides)[0], torch.Generator().manual_seed(1)
+        optimizer = torch.optim.Adam(learner.parameters(), lr=3e-3)
+        for _ in range(550):
+            streams = small_streams(32, generator)
+            loss = torch.nn.functional.cross_entropy(learner(streams).flatten(0, 1), streams.y.flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), 10.0)
+            optimizer.step()
+        return learner
+
+    sizes = {"width": 64, "slots": 16, "slot_size": 16, "read_heads": 2, "content": "own"}
+    mann = trained("mann", sizes)
+    first, second, third = accuracy(mann)
+    assert second > 0.75 and third > 0.8 and first > 0.4
+    step = type(mann.memory).step
+
+    def blind(memory, projected, state):
+        after = step(memory, projected, state)
+        read = torch.cat([after.output[:, :64], torch.zeros_like(after.output[:, 64:])], dim=-1)
+        return after._replace(output=read)
+
+    monkeypatch.setattr(type(mann.memory), "step", blind)
+    assert accuracy(mann)[1] < second - 0.3
+    assert accuracy(trained("lstm", {}))[1] < 0.45
+
+
 def test_errors_name_the_remedy(planted_data, capsys):
     assert stream("lstm", "--set", "slots=3") == 2
     assert "lstm has no hyper-parameters here" in capsys.readouterr().err
@@ -171,6 +224,59 @@ def test_errors_name_the_remedy(planted_data, capsys):
     assert "mann has no hyper-parameter 'slot'" in capsys.readouterr().err
     assert stream("draw") == 2
     assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_a_study_runs_streams_as_jobs(tmp_path):
+    """One job for each learner, kind of labels and seed, with its settings, and one figure for each kind of labels."""
+    workspace = Workspace(tmp_path)
+    stream = {"learners": ["lstm", "mann content=own slots=16"], "updates": 70, "seeds": [0, 4]}
+    study = workspace.study(stream=stream | {"labels": ["independent", "balanced"]})
+    printed = workspace.snakemake("--dry-run", "--printshellcmds", "--configfile", study)
+    jobs = {
+        " ".join(line.split(" > ")[0].split()) for line in printed.splitlines() if "-m bench stream" in line
+    }
+    trainings = {job for job in jobs if " draw " not in job}
+    assert len(trainings) == 8 and all("--no-figure --updates 70 --device" in job for job in trainings)
+    own = [job for job in trainings if "stream mann --labels balanced --seed 4" in job]
+    assert len(own) == 1 and own[0].endswith("--set content=own slots=16")
+    assert {job.split("stream ")[1] for job in jobs - trainings} == {
+        "draw --labels independent",
+        "draw --labels balanced",
+    }
+    assert "bench stream" not in workspace.snakemake(
+        "-n", "-p", "--configfile", workspace.study(study="none")
+    )
+
+
+@pytest.mark.parametrize(
+    ("learners", "message"),
+    [
+        (["mann slot=3"], "stream.learners: 'mann slot=3': mann has no hyper-parameter 'slot'"),
+        (
+            ["ntm slots=0.5"],
+            "stream.learners: 'ntm slots=0.5': hyper-parameter slots of ntm must be an integer",
+        ),
+        (["lstm", "lstm"], "stream.learners: .*'lstm' occurs twice"),
+        (["protonet"], "stream.learners"),
+    ],
+)
+def test_learners_on_streams_are_checked_when_the_study_is_read(learners, message):
+    study = {"study": "s", "datasets": {"glyphs": {"ways": [5], "shots": [1]}}, "algorithms": ["protonet"]}
+    with pytest.raises(ValueError, match=message):
+        Study(study | {"stream": {"learners": learners}})
+
+
+def test_the_figure_says_how_many_updates_and_seeds_it_has(planted_data):
+    for learner, updates in (("mann", 20_000), ("lstm", 5_000)):
+        folder = planted_data / learner / "seed0"
+        folder.mkdir(parents=True)
+        curve = pd.DataFrame({"presentation": [1, 2], "accuracy": [0.2, 0.6], "count_only": [0.2, 0.2]})
+        curve.to_csv(folder / "presentations.csv", index=False)
+        (folder / "run.json").write_text(json.dumps({"learner": learner, "seed": 0, "updates": updates}))
+    found = stream_figure.figure(stream_figure.collect(planted_data), "independent")
+    assert (
+        found.panels[0].title == "5 classes, labels independent\n5,000 to 20,000 of 100,000 updates, 1 seed"
+    )
 
 
 def test_published_curves():

@@ -15,7 +15,11 @@ Deviations from the paper:
    scalar).
 3. `key_strength: learned` multiplies the similarity by 1 + softplus(.), about 5 at first. Without it the best of 128
    slots gets at most 5.5 % of a reading, and learning starts later. `none` is the paper's choice.
-4. Usage decays by 0.95 per step; the paper does not state the value.
+4. A head writes its key, as in the paper (`content: key`); ports that reproduce the paper's table write a vector of their
+   own (`own`), which binds sooner: on streams of three classes of 16 numbers (Adam, rate 0.003), 94 % against 74 % of
+   second presentations were right after 500 updates, and 98 % against 88 % after 1,000. An LSTM had 32 % and 76 %. First
+   presentations rise above chance only after that, to 56 % against 47 % (limit 61 %).
+5. Usage decays by 0.95 per step; the paper does not state the value.
 """
 
 from dataclasses import dataclass

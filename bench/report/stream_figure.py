@@ -10,12 +10,13 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.axes import gid
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import listed, number
+from bench.report.numbers import counted, listed, number
 from bench.report.style import COLOURS, MARKERS, Style
 from bench.results.published import load_published
 
 TITLES = {"mann": "MANN", "ntm": "NTM", "lstm": "LSTM"}
 COUNT_ONLY = "count-only"
+PUBLISHED_UPDATES = 100_000
 
 
 def draw(folder: Path, labels: str) -> None:
@@ -60,8 +61,16 @@ def figure(table: pd.DataFrame, labels: str) -> Figure:
         if variant != COUNT_ONLY
     ]
     alt = f"Accuracy by presentation, labels {labels}. At the second presentation: {listed(said)}."
-    panel = Panel(f"5 classes, labels {labels}", alt, partial(_draw, table=table, styles=styles), 5.0, 3.4)
+    title = f"5 classes, labels {labels}\n{_effort(table)}"
+    panel = Panel(title, alt, partial(_draw, table=table, styles=styles), 5.0, 3.4)
     return Figure("presentations", "Accuracy by presentation", [panel], styles)
+
+
+def _effort(table: pd.DataFrame) -> str:
+    """Say how many updates and seeds are behind the figure, beside the published length."""
+    updates = sorted(table["updates"].unique())
+    span = " to ".join(f"{count:,}" for count in dict.fromkeys((updates[0], updates[-1])))
+    return f"{span} of {PUBLISHED_UPDATES:,} updates, {counted(table.groupby('variant')['seed'].nunique(), 'seed')}"
 
 
 def _styles(table: pd.DataFrame) -> dict[str, Style]:

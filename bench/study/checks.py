@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
+import yaml
+
 import algos
 from algos import Card
-from bench.study.settings import Experiments, Settings, Shifts
+from bench.study.settings import Experiments, Settings, Shifts, Stream
 from tasks.catalogue import LAKE_DATA, NAMES, OUT_OF_RANGE, REGRESSION, folder_name, path_name, prepared_root
 from tasks.names import did_you_mean
 from tasks.shift_table import SHIFTS, Shift
@@ -142,3 +144,14 @@ def check_experiments(wanted: Experiments, settings: Settings) -> None:
             f"experiments.lake_runs: other splits train on the characters of Lake's runs; "
             f"give data set {name} `split: {split}` or leave the key out"
         )
+
+
+def check_stream(stream: Stream | None) -> None:
+    """Hyper-parameters of the learners on streams are those of their memory."""
+    for learner in stream.learners if stream else ():
+        name, *settings = learner.split()
+        values = {key: yaml.safe_load(value) for key, value in (setting.split("=") for setting in settings)}
+        try:
+            algos.card(name).check(name, values)
+        except ValueError as error:
+            raise ValueError(f"stream.learners: {learner!r}: {error}") from error

@@ -15,6 +15,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Scope = Literal["task", "query"]
 Severity = Annotated[int, Field(ge=1, le=5)]
 
+StreamLearner = Annotated[str, Field(pattern="^(lstm|(mann|ntm)( [a-z_]+=[a-z0-9.]+)*)$")]
 VariantName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 _NO_OTHER_NAMES = Field(json_schema_extra={"additionalProperties": False})
 
@@ -89,6 +90,19 @@ class Shifts(Part):
     """Exact strengths by shift of images, in the shift's own unit, beside the severities."""
 
 
+class Stream(Part):
+    """Trainings by the stream protocol of Santoro et al. 2016 on Omniglot, as `python -m bench stream` runs them."""
+
+    learners: Some[StreamLearner]
+    """`lstm`, `mann` or `ntm`, with hyper-parameters of the memory as in `mann content=own`."""
+    updates: Count = 100_000
+    """Meta-updates, each of 16 streams."""
+    labels: Some[Literal["independent", "balanced"]] = ("independent",)
+    """Labels of a stream: drawn one by one, or each class equally often."""
+    seeds: Some[Seed] = (0,)
+    """One training each."""
+
+
 class Settings(Part):
     """What to run. Unknown keys are errors; keys that are left out have their default."""
 
@@ -114,3 +128,5 @@ class Settings(Part):
     test: Testing = Testing()
     shifts: Shifts = Shifts()
     experiments: Experiments = Experiments()
+    stream: Stream | None = None
+    """Trainings on streams beside the runs of the study; null = none."""

@@ -43,6 +43,7 @@ class Study:
         checks.check_overrides(self.settings, self._by_short_name())
         checks.check_shifts(self.settings.shifts, self.settings.test.modes)
         checks.check_experiments(self.settings.experiments, self.settings)
+        checks.check_stream(self.settings.stream)
         sizes.check_sizes(self)
 
     @cached_property

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default="omniglot")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--test-streams", type=int, default=1_000)
+    parser.add_argument("--no-figure", action="store_true", help="leave the figure to `bench stream draw`")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NAME=VALUE", help="hyper-parameters of the memory"
     )
@@ -45,7 +46,8 @@ def main(args: argparse.Namespace) -> int:
                 f"{args.learner}: {stopped}; the same command resumes from there", file=sys.stderr, flush=True
             )
             return 130
-    stream_figure.draw(results_root() / "stream" / args.labels, args.labels)
+    if args.learner == "draw" or not args.no_figure:
+        stream_figure.draw(results_root() / "stream" / args.labels, args.labels)
     return 0
 
 

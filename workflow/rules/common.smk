@@ -51,7 +51,8 @@ RUNS = {run.name: run for run in STUDY.runs()}
 TRAININGS = {shared.name: shared for shared in STUDY.pretrainings()} | RUNS
 TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classification"}
 OTHER_DATA = STUDY.settings.experiments.other_data
-PREPARED = {folder_name(name): name for name in sorted({*TRAINED_ON, *OTHER_DATA})}
+STREAMED_ON = ["omniglot"] if STUDY.settings.stream else []
+PREPARED = {folder_name(name): name for name in sorted({*TRAINED_ON, *OTHER_DATA, *STREAMED_ON})}
 
 RESULTS = f"{results_root()}/{STUDY.name}"
 REPORTS = f"{reports_root()}/{STUDY.name}"
@@ -75,6 +76,9 @@ if PROFILE != "none" and not any(
 
 
 wildcard_constraints:
+    labels=r"independent|balanced",
+    learner=r"[^/]+",
+    seed=r"\d+",
     dataset=r"[^/]+",
     run=r"[^/]+(/\d+way_\d+shot)?/[^/]+/seed\d+",  # a pretraining that runs share has no way and shot
 
