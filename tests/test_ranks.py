@@ -6,6 +6,9 @@ import pytest
 from scikit_posthocs import posthoc_nemenyi_friedman
 
 from bench.statistics import ranks
+from bench.statistics.summarize import summarize
+from bench.study.study import load_study
+from tests.synthetic import make_study
 
 
 def test_ranks_by_hand_and_the_published_critical_difference():
@@ -30,3 +33,31 @@ def test_ranks_of_errors_of_few_blocks_and_of_holes():
     assert ranks.ranks(level).friedman_p == 1
     with pytest.raises(ValueError, match="every block"):
         ranks.ranks(table.where(table < 3))
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Tables of a study of two settings under one shift."""
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    folder = summarize(load_study(make_study(tmp_path, shifts={"smear": (1, 5)})))
+    return {name: pd.read_csv(folder / name) for name in ("cells.csv", "ranks.csv")}
+
+
+def test_ranks_follow_the_cells(made):
+    cells, table_of_ranks = made["cells.csv"], made["ranks.csv"]
+    clean = table_of_ranks[table_of_ranks["conditions"] == "clean"].set_index("algorithm")["average_rank"]
+    paper = cells[cells["paper_mode"] & (cells["shift"] == "none")]
+    table = paper.pivot(index="shot", columns="algorithm", values="mean")
+    expected = table.rank(axis=1, ascending=False).mean()
+    np.testing.assert_allclose(clean[expected.index], expected)
+    shifted = table_of_ranks[table_of_ranks["conditions"] == "shifted"]
+    assert (shifted["n_blocks"] == 2).all(), (
+        "two settings under one shift: its severities and scopes are averaged"
+    )
+    assert shifted[["friedman_p", "critical_difference"]].isna().all(axis=None), (
+        "blocks of the same models: no test"
+    )
+    smeared = cells[cells["paper_mode"] & (cells["shift"] == "smear")]
+    table = smeared.groupby(["shot", "algorithm"])["mean"].mean().unstack()
+    expected = table.rank(axis=1, ascending=False).mean()
+    np.testing.assert_allclose(shifted.set_index("algorithm")["average_rank"][expected.index], expected)

@@ -17,8 +17,19 @@ def number(value: float | None, metric: str = "accuracy", sign: bool = False) ->
 
 
 def plus_minus(mean: float, low: float, high: float, metric: str = "accuracy", sign: bool = False) -> str:
-    """Return `97.8 ± 0.2`: a mean and half the width of its interval."""
+    """Return `97.8 ± 0.2`, a mean and half the width of its interval.
+
+    An interval that is cut at the range of the metric is not centred: `86.2 (69.3 to 100.0)`, its ends.
+    """
+    cut = low == METRICS[metric].low or high == METRICS[metric].high
+    if cut and not math.isclose(mean - low, high - mean, abs_tol=1e-6):
+        return with_ends(mean, low, high, metric, sign)
     return f"{number(mean, metric, sign)} ± {number((high - low) / 2, metric)}"
+
+
+def with_ends(mean: float, low: float, high: float, metric: str = "accuracy", sign: bool = False) -> str:
+    """Return `86.2 (69.3 to 100.0)`: a mean and the ends of its interval."""
+    return f"{number(mean, metric, sign)} ({reach(low, high, metric, sign)})"
 
 
 def reach(low: float, high: float, metric: str = "accuracy", sign: bool = False) -> str:

@@ -16,9 +16,10 @@ RANK_COLUMNS = [
 def ranks_table(cells: pd.DataFrame) -> pd.DataFrame:
     """Rank the learners in their reported mode, by data set and over all data sets, clean and shifted (`RANK_COLUMNS`).
 
-    A block is a setting (clean) or a setting under one severity of a shift (shifted). Exact strengths are left out: they
-    would count a shift more than once. Learners without a value in every block are left out: a rank among fewer is not
-    comparable.
+    A block is a setting (clean), or a setting under one shift, averaged over its severities and scopes (shifted). Shifted
+    blocks of a setting come from the same models and images, so they have no test: it would count each model several
+    times. Exact strengths are left out. Learners without a value under every condition are left out: a rank among fewer is
+    not comparable.
     """
     rows, chosen = [], cells[_ranked(cells)]
     chosen = chosen.assign(score=chosen["mean"] * chosen["metric"].map(lambda name: METRICS[name].sign))
@@ -38,10 +39,10 @@ def _ranked(cells: pd.DataFrame) -> pd.Series:
 
 def _rank_rows(dataset: str, conditions: str, group: pd.DataFrame) -> list[dict]:
     blocks = group.pivot(index=[*SETTING_COLUMNS, *SHARED_COLUMNS], columns="algorithm", values="score")
-    blocks = blocks.dropna(axis=1)
+    blocks = blocks.dropna(axis=1).groupby([*SETTING_COLUMNS, "shift"]).mean()
     if blocks.shape[1] < 2:
         return []
-    ranked = ranks.ranks(blocks)
+    ranked = ranks.ranks(blocks, test=conditions == "clean")
     shared = {"dataset": dataset, "conditions": conditions, "n_blocks": ranked.blocks}
     shared |= {"friedman_p": ranked.friedman_p, "critical_difference": ranked.critical_difference}
     best_first = sorted(ranked.average.items(), key=lambda item: (item[1], item[0]))

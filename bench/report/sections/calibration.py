@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from bench.report.axes import DOTTED, gid
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import number, plus_minus, reach
+from bench.report.numbers import number, plus_minus, reach, with_ends
 from bench.report.style import Style, by_family, family_order, only_in
 from bench.report.summary import FEWEST, SCOPES, Summary
 from bench.report.table import EMPTY, Cell, Column, Row, Table, algorithm_cell, text_columns, words
@@ -26,10 +26,10 @@ CAPTION = (
     "shift."
 )
 TABLE = (
-    "Mean and half the 95 % interval over seeds and episodes; hover for its ends. Calibration error (ECE): the distance "
+    "Mean and half the 95 % interval over seeds and episodes, or its ends where it is cut at zero. Calibration error (ECE): the distance "
     "between confidence and accuracy in {bins} bins, weighted by their queries, for each seed over all its episodes. It "
     "is never below zero and comes out larger the fewer the queries, above all where it is small; its interval takes as "
-    "known the side on which each bin errs. Confidence minus accuracy, in percentage points: above zero is overconfident. "
+    "known the side on which each bin errs, and does not cover that bias. Confidence minus accuracy, in percentage points: above zero is overconfident. "
     "Negative log-likelihood and Brier score (0 to 2) judge the whole distribution, the lower the better. Shifts: mean "
     "over all shifts of a scope, each at its highest severity, tested in the mode of each paper only."
 )
@@ -127,7 +127,11 @@ def _value(row: dict | None) -> Cell:
     if row is None:
         return EMPTY
     signed = METRICS[row["metric"]].low < 0 and METRICS[row["metric"]].better is None
-    values = row["low"], row["high"], row["metric"], signed
+    cut = (
+        row["metric"] == "ece" and row["low"] < 0
+    )  # a sum of distances, whose linear interval reaches below zero
+    values = 0.0 if cut else row["low"], row["high"], row["metric"], signed
     counts = f"{row['n_seeds']} seeds, {row['n_episodes']} episodes each"
     note = f"95 % interval {reach(*values)}; {counts}"
-    return Cell(plus_minus(row["mean"], *values), row["mean"], note=note)
+    text = with_ends(row["mean"], *values) if cut else plus_minus(row["mean"], *values)
+    return Cell(text, row["mean"], note=note)

@@ -2,13 +2,14 @@
 
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bench.report.axes import dot_line, gid, is_error, label_margin, named_rows
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import SIGNIFICANT, listed, number, p_value, reach
+from bench.report.numbers import SIGNIFICANT, counted, listed, number, p_value, reach
 from bench.report.style import Style
 from bench.report.summary import Summary
 from bench.report.table import Cell, Column, Row, Table, text_columns, words
@@ -19,8 +20,10 @@ from bench.results.setting import at, dataset_label, settings
 ID, TITLE, ORDER = "comparison", "Paired comparison", 90
 NOTHING = "There is nothing to compare yet."
 RANKS = (
-    "Ranks averaged over data sets and conditions. Each bar spans half the critical difference (Nemenyi, 95 %) to either "
-    "side: learners whose bars do not overlap differ significantly."
+    "Ranks averaged over blocks, whose number is in each title. In distribution, a block is a setting; each bar spans half "
+    "the critical difference (Nemenyi, 95 %) to either side, and learners whose bars do not overlap differ significantly. "
+    "Shifted, a block is a setting under one shift, averaged over its severities and scopes. Shifted blocks come from the "
+    "same models, so that they have no test and no bars."
 )
 DIFFERENCES = (
     "Row minus column, averaged over the same episodes and seeds, in percentage points (regression: in squared error). "
@@ -37,19 +40,24 @@ CONDITIONS = {"clean": "in distribution", "shifted": "shifted"}
 
 
 def figures(summary: Summary) -> list[Figure]:
-    """Return the average ranks, with half the critical difference on either side: bars that do not overlap differ.
+    """Return the average ranks; in distribution with half the critical difference on either side.
 
-    One block alone has no critical difference, and its ranks are those of the headline table.
+    One block alone is left out: its ranks are those of the headline table.
     """
-    panels, ranks = [], summary.ranks.dropna(subset=["critical_difference"])
+    panels, ranks = [], summary.ranks[summary.ranks["n_blocks"].gt(1)]
     for (dataset, conditions), rows in ranks.groupby(["dataset", "conditions"], sort=False):
         rows = rows.sort_values("average_rank", ascending=False)
         rows = rows.assign(title=[summary.styles[a].title for a in rows["algorithm"]])
         said = listed(f"{row.title} {row.average_rank:.2f}" for row in rows[::-1].itertuples())
         first = rows.iloc[0]
-        over = f"{first['n_blocks']} blocks, critical difference {first['critical_difference']:.2f}"
+        over = counted([first["n_blocks"]], "block")
+        tested = first["critical_difference"]
+        difference = f", critical difference {tested:.2f}" if np.isfinite(tested) else ""
         title = "All data sets" if dataset == "all" else dataset_label(dataset)
-        title, alt = f"{title}, {CONDITIONS[conditions]}", f"Average ranks over {over}: {said}."
+        title, alt = (
+            f"{title}, {CONDITIONS[conditions]}, {over}",
+            f"Average ranks over {over}{difference}: {said}.",
+        )
         draw = partial(_draw, rows=rows, styles=summary.styles)
         panels.append(Panel(title, alt, draw, 4.8, 0.75 + 0.25 * len(rows), label_margin(rows["title"])))
     title = "Average ranks"
@@ -61,8 +69,9 @@ def figures(summary: Summary) -> list[Figure]:
 def _draw(ax: Axes, rows: pd.DataFrame, styles: dict[str, Style]) -> None:
     for y, row in enumerate(rows.itertuples()):
         style, half = styles[row.algorithm], row.critical_difference / 2
-        ends = [max(row.average_rank - half, 0.5), row.average_rank + half]
-        dot_line(ax, y, ends, style, row.algorithm, alpha=0.45)
+        if np.isfinite(half):
+            ends = [max(row.average_rank - half, 1), min(row.average_rank + half, len(rows))]
+            dot_line(ax, y, ends, style, row.algorithm, alpha=0.45)
         ax.plot(row.average_rank, y, style.marker, color=style.colour, ms=6.5, gid=gid(row.algorithm))
     named_rows(ax, rows["title"])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

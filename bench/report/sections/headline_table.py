@@ -16,7 +16,8 @@ from bench.results.setting import SETTING_COLUMNS, Setting, at, settings, task_l
 
 ID, TITLE, ORDER = "table", "Table", 20
 CAPTION = (
-    "Mean and half the 95 % interval. A learner is reported in the mode of its paper, or in the only one that was tested; "
+    "Mean and half the 95 % interval, or its ends where it is cut at the range of the measure. What two or three seeds tell "
+    "of their spread is helped by all learners of the setting. A learner is reported in the mode of its paper, or in the only one that was tested; "
     "rows in the other mode are grey. “Episode ±” is the interval that most papers print: over the episodes of one trained "
     "model, blind to how much another training would differ. Bold marks the best value among the reported modes; ≈ marks "
     "values that a paired, Holm-corrected test on the same episodes cannot tell from it; † marks fewer seeds than planned. "
