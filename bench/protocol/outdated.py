@@ -48,6 +48,7 @@ class Outdated:
         self._code = cache(self._code_digest)
         self._data = cache(data_digest)
         self._models: dict[str, str | None] = {}
+        self._job = cache(study.training_job)
 
     def why(self, run: Run, result: RunResult) -> str:
         """Why a run's training or test does not count; empty where both do, or where there are none."""
@@ -61,7 +62,7 @@ class Outdated:
         made = record.get("made_from")
         if made is None:
             return UNKNOWN
-        job = self.study.training_job(run)
+        job = self._job(run)
         shared = self.study.pretraining(run)
         return self._first(
             (
@@ -95,7 +96,7 @@ class Outdated:
                 "the study's settings of its test have changed",
             ),
             (
-                made["code"] != self._code_of("test", self.study.training_job(run)),
+                made["code"] != self._code_of("test", self._job(run)),
                 "the code of its test has been edited",
             ),
             (made["model"] != result.recorded.get(MODEL), "its model has been trained again"),

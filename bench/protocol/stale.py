@@ -5,6 +5,7 @@ import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
+from bench.paths import results_root
 from bench.protocol.outdated import Outdated
 from bench.results.run_folder import RunResult, readable
 from bench.results.schema import TEST_FILES, TRAINING_FILES
@@ -65,8 +66,10 @@ def _adopt(study: Study, run: Run, result: RunResult) -> None:
     inputs = [shared.folder / name for name in TRAINED] if shared else []
     data = {run.dataset, *study.settings.experiments.other_data} if run.kind == "classification" else set()
     inputs += [prepared_root() / path_name(name).replace(":", "_") / "meta.json" for name in sorted(data)]
-    for names in (TRAINED, TESTED if result.test is not None else ()):
-        outputs = [run.folder / name for name in names]
+    benchmarks = results_root() / study.name / "benchmarks"
+    for verb, names in (("train", TRAINED), ("test", TESTED if result.test is not None else ())):
+        # Snakemake counts a job's benchmark among its outputs.
+        outputs = [*(run.folder / name for name in names), benchmarks / verb / f"{run.name}.jsonl"]
         newest = max((path.stat().st_mtime_ns for path in inputs if path.exists()), default=0)
         for path in outputs:
             if path.exists() and path.stat().st_mtime_ns < newest:

@@ -1,6 +1,6 @@
 """What a job of a study depends on: Snakemake repeats a job when this changes, and a checkpoint is good for it only."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bench.study.experiments import Experiments
@@ -34,7 +34,8 @@ class TrainingJob:
 
     def as_dict(self) -> dict[str, Any]:
         """The job as plain values, for Snakemake's params and for fingerprints."""
-        return asdict(self)
+        shared = self.pretraining.as_dict() if self.pretraining else None
+        return {**vars(self), "pretraining": shared}  # `asdict` copies every value, of thousands of jobs
 
 
 @dataclass(frozen=True)

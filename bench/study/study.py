@@ -127,6 +127,12 @@ class Study:
             f"{self.origin} has no run {name!r}{did_you_mean(name, known)}; `python -m bench status {self.origin}` lists its runs"
         )
 
+    @cached_property
+    def _overrides(self) -> list[tuple[set[str], dict[str, Any]]]:
+        """The words that each of the `overrides` asks for and its values, the more specific later."""
+        found = [(set(key.split()), entry) for key, entry in self.settings.overrides.items()]
+        return sorted(found, key=lambda item: len(item[0]))
+
     def hyper_parameters(self, run: Run) -> dict[str, Any]:
         """Hyper-parameters that the study sets for a run: `train.steps`, then matching `overrides`, the more specific later.
 
@@ -135,8 +141,8 @@ class Study:
         steps, variant = self.settings.train.steps, self.variant(run.algorithm)
         values = {"steps": steps} if steps and self.cards[run.algorithm].trainable else {}
         words = run.words | {algos.name_of(self.code(run.algorithm))}
-        for key, entry in sorted(self.settings.overrides.items(), key=lambda item: len(item[0].split())):
-            if set(key.split()) <= words:
+        for needed, entry in self._overrides:
+            if needed <= words:
                 values |= entry
         return values | (variant.params if variant else {})
 
