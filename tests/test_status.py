@@ -127,3 +127,12 @@ def test_a_checkpoint_is_read_without_running_what_it_names(tmp_path):
     checkpoint.save(tmp_path, state)
     assert read_progress(tmp_path / checkpoint.NAME) == (3, [], 1.5)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_large_study_has_the_same_rows_in_plain_lines(study, capsys, monkeypatch):
+    monkeypatch.setattr(status, "LARGE", 5)
+    assert __main__.main(["status", str(study)]) == 0
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if line.startswith("glyphs/5way_1shot/maml/seed0"))
+    assert row.split()[1:3] == ["untested", "600"]
+    assert len([line for line in text.splitlines() if line.startswith("glyphs/")]) == 6

@@ -39,6 +39,8 @@ STYLES = {
     DIVERGED: "bold red",
     "unreadable": "bold red",
 }
+LARGE = 500
+"""Runs up to which the table is coloured and fitted to the terminal."""
 LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
 """Age in seconds up to which a checkpoint says that its training still runs."""
 
@@ -131,24 +133,10 @@ def age(path: Path) -> float:
 
 def show(study: Study, found: list[State], console: Console) -> None:
     """Print the table, one row per run, then the counts and what runs now."""
-    table = Table(title=study.title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("run", no_wrap=True, overflow="fold")
-    table.add_column("status")
-    metrics = [METRICS[name] for name in dict.fromkeys(_metric(state.run).name for state in found)]
-    best = " / ".join(f"{metric.name} {metric.unit}".strip() for metric in metrics)
-    for column in ("step", f"val {best}", "seconds"):
-        table.add_column(column, justify="right")
-    table.add_column("note", overflow="fold")
-    for state in found:
-        table.add_row(
-            state.run.name,
-            f"[{STYLES[state.status]}]{state.status}[/]",
-            _number(state.step),
-            _number(state.score, _metric(state.run)),
-            _number(state.seconds),
-            escape(state.note),
-        )
-    console.print(table)
+    if len(found) > LARGE:
+        console.out(_plain(found), highlight=False)
+    else:
+        console.print(_table(study, found))
     counts = Counter(state.status for state in found)
     finished = sum(counts[status] for status in FINISHED)
     parts = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
@@ -176,6 +164,41 @@ def seconds_left(study: Study, found: list[State], timings: Timings) -> float:
         left += sum(cost.seconds for cost in costs if cost)
         left -= (state.seconds or 0.0) if state.status in ("running", "stopped") else 0.0
     return max(left, 0.0)
+
+
+def _table(study: Study, found: list[State]) -> Table:
+    """The table, coloured and fitted to the terminal."""
+    table = Table(title=study.title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True, overflow="fold")
+    table.add_column("status")
+    metrics = [METRICS[name] for name in dict.fromkeys(_metric(state.run).name for state in found)]
+    best = " / ".join(f"{metric.name} {metric.unit}".strip() for metric in metrics)
+    for column in ("step", f"val {best}", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_column("note", overflow="fold")
+    for state in found:
+        table.add_row(
+            state.run.name,
+            f"[{STYLES[state.status]}]{state.status}[/]",
+            _number(state.step),
+            _number(state.score, _metric(state.run)),
+            _number(state.seconds),
+            escape(state.note),
+        )
+    return table
+
+
+def _plain(found: list[State]) -> str:
+    """The table of a large study as plain lines: laying out each cell takes rich a minute for ten thousand runs."""
+    rows = [("run", "status", "step", "val", "seconds", "note")]
+    for state in found:
+        score = _number(state.score, _metric(state.run))
+        rows.append(
+            (state.run.name, state.status, _number(state.step), score, _number(state.seconds), state.note)
+        )
+    run, status, *numbers = (max(len(row[column]) for row in rows) for column in range(5))
+    form = f"{{:<{run}}}  {{:<{status}}}  " + "  ".join(f"{{:>{width}}}" for width in numbers) + "  {}"
+    return "\n".join(form.format(*row).rstrip() for row in rows)
 
 
 def _number(value: float | None, metric: Metric | None = None) -> str:
