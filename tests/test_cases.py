@@ -14,6 +14,7 @@ CASES = ROOT / "tests" / "cases"
 TASKS = r"datasets\.glyphs\.shots: {0} shots \+ 1 query per class are more than the 20 images of the smallest class"
 WORKS = "works, read from "
 ENDS = {
+    "01-duplicate-yaml-keys": [r"error: .*the key 'glyphs' occurs twice, in lines 3 and 4", "WorkflowError"],
     "02-shot-too-large": [TASKS.format(20), TASKS.format(21), r"experiments\.shots: 20 shots \+ 1 query per class"],
     "03-query-clamped": [
         r"fewer than the 400 queries per class of `test\.query`.*19 in 5way_1shot",
@@ -32,6 +33,7 @@ ENDS = {
     "12-miniimagenet-layouts": [
         f"{name}: {WORKS}" for name in ("class_folders_at_root", "images_with_class_folders", "validation_named", "ext_JPEG")
     ],
+    "21-same-stem": [r"two learners are called 'same': .*a/same\.py and .*b/same\.py"],
     "15-mirror-ignored": [r"DATA_MIRROR=/no/such/folder.* does not exist"],
 }  # fmt: skip
 """What the output of each case must hold, as regular expressions."""
