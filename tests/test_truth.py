@@ -7,6 +7,7 @@ import yaml
 from bench.protocol.fingerprint import code_files
 from bench.results.run_folder import examined, read_run
 from bench.study.study import load_study
+from bench.study.text import read_yaml
 from bench.verbs import status
 from tasks.preparation.archives import DataError
 from tasks.preparation.verified import check_prepared
@@ -172,3 +173,26 @@ def test_files_that_own_code_imports_or_names_are_among_the_files_of_its_jobs(tm
     names = {str(file.relative_to(tmp_path)) for file in files if file.is_relative_to(tmp_path)}
     expected = {"__init__.py", "net.py", "late.py", "one.pt", "two.pt", "three.npz", "given.pt"}
     assert names == {"own.py"} | {f"parts/{name}" for name in expected}
+
+
+@pytest.mark.parametrize("learners", [["a/same.py", "b/same.py"], ["protonet", "a/protonet.py"]])
+def test_two_learners_of_one_name_are_refused(home, monkeypatch, learners):
+    monkeypatch.chdir(home)
+    for learner in learners:
+        if learner.endswith(".py"):
+            (home / learner).parent.mkdir(exist_ok=True)
+            (home / learner).write_text(
+                "from algos.metric.protonet import ProtoNet\n\n\nclass Mine(ProtoNet): ...\n"
+            )
+    study = planted.write_study(home, algorithms=learners, overrides={})
+    with pytest.raises(ValueError, match=f"two learners are called .*{learners[0]} and {learners[1]}"):
+        load_study(study)
+
+
+def test_a_merged_key_may_be_overridden_and_a_repeated_one_may_not(tmp_path):
+    file = tmp_path / "some.yaml"
+    file.write_text("base: &base {a: 1, b: 2}\nown: {<<: *base, b: 3}\n")
+    assert read_yaml(file)["own"] == {"a": 1, "b": 3}
+    file.write_text("claims:\n  - id: x\n    margin: 1\n    'id': y\n")
+    with pytest.raises(ValueError, match="some.yaml .*'id' occurs twice, in lines 2 and 4"):
+        read_yaml(file)

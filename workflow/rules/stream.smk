@@ -45,7 +45,7 @@ rule stream:
         device=STUDY.settings.train.device,
     shell:
         "python -m bench stream {params.name} --labels {wildcards.labels} --seed {wildcards.seed} --no-figure "
-        "--updates {params.updates} --device {params.device} {params.options} > {log} 2>&1"
+        "--updates {params.updates} --device {params.device} {params.options} > {log:q} 2>&1"
 
 
 rule stream_figure:
@@ -65,4 +65,4 @@ rule stream_figure:
     conda:
         "../../environment.yml"
     shell:
-        "python -m bench stream draw --labels {wildcards.labels} > {log} 2>&1"
+        "python -m bench stream draw --labels {wildcards.labels} > {log:q} 2>&1"
