@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from matplotlib.figure import Figure as MplFigure
 
 from bench.paths import ROOT
@@ -16,6 +15,7 @@ from bench.report.sections import contrast
 from bench.report.sections.severities import severity_figures
 from bench.report.style import styles_of
 from bench.report.svg import SharedStyles
+from bench.study.study import load_study
 from tests.browser import CHROMIUM, Browser
 from tests.test_shift_figures import GLYPHS, crowd
 
@@ -108,12 +108,17 @@ def test_names_at_line_ends_do_not_overlap():
     assert np.diff(heights).min() > 7.5 and heights[0] >= 0 and heights[-1] <= 100
 
 
-def test_the_note_of_a_study_stands_above_every_number(page):
-    study = yaml.safe_load((ROOT / "config" / "quick.yaml").read_text())
-    assert "far smaller than in the papers" in study["note"]
-    head = (TEMPLATES / "page.html.j2").read_text().partition("<main>")[0]
-    assert "study.settings.note" in head
-    assert 'class="note budget"' not in page.read_text(), "this study has none"
+def test_the_note_of_a_study_stands_above_every_number():
+    quick = load_study(ROOT / "config" / "quick.yaml")
+    assert "far smaller than in the papers" in quick.settings.note
+    given = {"statuses": {}, "sections": [], "body": "NUMBERS", "css": "", "script": ""}
+    head, found, _ = (
+        templates(SharedStyles(), {})
+        .get_template("page.html.j2")
+        .render(study=quick, **given)
+        .partition("NUMBERS")
+    )
+    assert found and 'class="note budget"' in head and "far smaller than in the papers" in head
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
