@@ -27,6 +27,7 @@ SHIFTED = {
     "predicts": "greater",
     "margin": 0.0,
     "change": False,
+    "mode": "paper",
     "left": {"algorithms": ["maml"], "at": {"shift": ["shear"]}},
     "right": {"algorithms": ["snail"], "at": {"shift": ["shear"]}},
     "figure": "shifts",
