@@ -38,7 +38,10 @@ def named_files(tree: ast.AST, folder: Path) -> set[Path]:
 
     `Path("weights.pt")`, `HERE / "data" / "weights.pt"` and `files = ["weights.pt"]` all name a file.
     """
-    return {path for text in _texts(tree) for path in (*existing(text, folder), *existing(text, Path()))}
+    texts = [
+        text for text in _texts(tree) if "." in text[1:]
+    ]  # files have a suffix; other words are seldom files
+    return {path for text in texts for path in (*existing(text, folder), *existing(text, Path()))}
 
 
 def existing(text: str, folder: Path) -> list[Path]:
