@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quick setup test lint benchmark reference paper readme clean help
+.PHONY: quick taste setup test lint benchmark reference paper readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
 	@echo "Open reports/quick/report.html"
+
+taste: setup ## four learners and one seed: a first look in about a minute
+	$(BIN)/snakemake --configfile config/taste.yaml
+	@echo "Open reports/taste/report.html"
 
 setup: $(READY) ## make .venv with all packages; repeated only when a pin has changed
 

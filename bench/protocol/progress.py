@@ -52,15 +52,15 @@ class Progress:
 
 
 class TestProgress:
-    """The lines of a test. note: said at the start, if there is something to say."""
+    """The lines of a test."""
 
     __test__ = False  # pytest takes the name for one of its own
 
-    def __init__(self, name: str, note: str = ""):
+    def __init__(self, name: str):
         self.name, self.live = name, sys.stderr.isatty()
         self.start = self.shown = time.monotonic()
         self.done = 0
-        self._print(f"{self.name}: test begins" + (f"; {note}" if note else ""))
+        self._print(f"{self.name}: test begins")
 
     def show(self, condition: Condition) -> None:
         """Count a condition that has been tested; print it where the last line is some time ago."""

@@ -28,7 +28,6 @@ from bench.results.digests import file_digest
 from bench.results.frames import write_calibration, write_episodes
 from bench.results.run_folder import write_test
 from bench.results.schema import CALIBRATION_COLUMNS, EPISODE_COLUMNS, MODEL, TEST_FILES
-from bench.study.sizes import fewer_queries, queries_per_class
 from tasks.episodes import Episodes
 
 if TYPE_CHECKING:
@@ -42,11 +41,12 @@ def test(
     training: "TrainingJob",
     job: "TestingJob",
     made_from: dict[str, Any],
+    queries: dict[str, int],
     diverged: bool = False,
 ) -> None:
     """Score the run's model under every condition; write episodes.parquet, calibration.parquet and test.json.
 
-    made_from: digests of settings, code and inputs, for test.json. diverged: the run has no model, and its files are empty.
+    made_from: digests of settings, code and inputs; queries: per class, by task; both for test.json. diverged: the run has no model, and its files are empty.
     """
     started, clock = now(), time.perf_counter()
     device = machine.set_up(training.device, training.threads)
@@ -55,7 +55,7 @@ def test(
     frozen = source.frozen("test", job.episodes, run.way, run.shot, job.query, job.study_seed)
     learner = build_learner(training, source).to(device).eval()
     _say_where_no_mode_fits(run, learner, job)
-    progress, broken = TestProgress(run.name, fewer_queries(queries_per_class(run, job), job.query)), None
+    progress, broken = TestProgress(run.name), None
     rows, bins, fits, digests = [], [], {}, {f"{run.way}way_{run.shot}shot": frozen.digest}
     costs = dict.fromkeys(("adapt_ms_per_task", "adapt_gflops_per_task"))
     if not diverged:
@@ -81,7 +81,7 @@ def test(
             **costs,
             "episodes": digests,
             "conditions": len(rows),
-            "queries": queries_per_class(run, job),
+            "queries": queries,
             "diverged": broken,
             "fits": fits,
             "peak_memory_mb": peak_memory_mb(device),

@@ -1,6 +1,7 @@
 """Meta-test of one run over all conditions of its study: `python -m bench test config/quick.yaml glyphs/5way_1shot/protonet/seed0`."""
 
 import argparse
+import sys
 
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.outdated import made_from_of_test
@@ -9,6 +10,7 @@ from bench.results.run_lock import run_lock
 from bench.results.schema import DIVERGED, MODEL
 from bench.study.jobs import TestingJob, TrainingJob
 from bench.study.run import Run
+from bench.study.sizes import fewer_queries, queries_per_class
 from bench.study.study import Study, load_study
 from tasks.preparation.verified import check_prepared
 
@@ -44,6 +46,10 @@ def _test_locked(study: Study, run: Run, training: TrainingJob, job: TestingJob,
         )
     result.check(MODEL)
     check_prepared(run.dataset, *study.settings.experiments.other_data)
+    queries = queries_per_class(run, job)
+    if fewer := fewer_queries(queries, job.query):
+        print(f"{run.name}: {fewer}", file=sys.stderr, flush=True)
     from bench.protocol.test import test
 
-    test(run, training, job, made_from_of_test(result, job, code), diverged=record["status"] == DIVERGED)
+    made_from = made_from_of_test(result, job, code)
+    test(run, training, job, made_from, queries, diverged=record["status"] == DIVERGED)

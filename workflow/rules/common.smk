@@ -59,6 +59,8 @@ REPORTS = f"{reports_root()}/{STUDY.name}"
 LOGS = f"logs/{STUDY.name}"
 STUDY_FILE = f"{RESULTS}/study.yaml"
 META = f"{prepared_root()}/{{dataset}}/meta.json"
+STREAM = STUDY.settings.stream
+STREAMS = f"{results_root()}/stream"
 
 # A GPU is a resource only where there is one to share. A cluster's login node has none, so its profile sets this itself.
 # The driver is asked, and only when the study leaves the device open.
@@ -183,3 +185,21 @@ def memory(cost):
         return (500 + math.ceil(1.3 * found.memory_mb)) * attempt if found else 4000
 
     return megabytes
+
+
+def stream_options(wildcards):
+    """Hyper-parameters of the memory: `mann-content=own` -> `--set content=own`."""
+    settings = wildcards.learner.split("-")[1:]
+    return shlex.join(["--set", *settings]) if settings else ""
+
+
+def stream_updates(wildcards):
+    """Updates of a training; more of them continue it. Nothing where the study has no streams."""
+    return STREAM.updates if STREAM else 0
+
+
+def stream_code(wildcards):
+    """Files behind a training on streams."""
+    name = wildcards.learner.split("-")[0]
+    files = code_files("stream_training", None if name == "lstm" else name)
+    return [os.path.relpath(path) for path in files]

@@ -6,7 +6,7 @@ rule report:
         pictures=rules.pictures.output,
         data=expand(META, dataset=PREPARED),
         published=[shipped("data/published.csv"), shipped("data/finn_levine_2018.csv")],
-        templates=glob(glob_escape(shipped("workflow/report")) + "/**/*.*", recursive=True),
+        templates=glob(os.path.join(glob_escape(shipped("workflow/report")), "**", "*.*"), recursive=True),
         code=code("report"),
     output:
         report(

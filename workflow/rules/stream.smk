@@ -1,26 +1,5 @@
 """Trainings on streams (Santoro et al. 2016), where the study asks for them with `stream`."""
 
-STREAM = STUDY.settings.stream
-STREAMS = f"{results_root()}/stream"
-
-
-def stream_options(wildcards):
-    """Hyper-parameters of the memory: `mann-content=own` -> `--set content=own`."""
-    settings = wildcards.learner.split("-")[1:]
-    return shlex.join(["--set", *settings]) if settings else ""
-
-
-def stream_updates(wildcards):
-    """Updates of a training; more of them continue it. Nothing where the study has no streams."""
-    return STREAM.updates if STREAM else 0
-
-
-def stream_code(wildcards):
-    """Files behind a training on streams."""
-    name = wildcards.learner.split("-")[0]
-    files = code_files("stream_training", None if name == "lstm" else name)
-    return [os.path.relpath(path) for path in files]
-
 
 rule stream:
     """Train and test a learner on streams. Its checkpoint stays, so that more updates continue the training."""
