@@ -112,7 +112,7 @@ def test_a_test_says_and_records_how_many_queries_it_has(home, capsys):
     record = json.loads((folder(home, "pixel_nn") / "test.json").read_text())
     assert record["queries"] == {"3way_2shot": 6, "3way_5shot": 3} and record["diverged"] is None
     said = capsys.readouterr().err
-    assert "test begins; fewer than the 400 queries per class of `test.query`" in said
+    assert "seed0: fewer than the 400 queries per class of `test.query`" in said
     assert "6 in 3way_2shot, 3 in 3way_5shot" in said
     assert "conditions tested" in said
 

@@ -173,7 +173,7 @@ def test_the_dag_has_one_pretraining_per_data_set_and_seed(workspace):
 
 def test_snakemake_trains_the_pretraining_first_and_repeats_what_depends_on_it(workspace):
     small = {"hidden": 4, "batch_size": 8}
-    study = workspace.study(algorithms=BOTH, overrides=dict.fromkeys(STAGES.values(), small))
+    study = workspace.study(algorithms=BOTH, overrides={stage: dict(small) for stage in STAGES.values()})
     cell = "glyphs/5way_1shot"
     targets = [f"results/tiny/{cell}/{algorithm}/seed0/episodes.parquet" for algorithm in BOTH]
     workspace.snakemake(*targets, "--configfile", study)

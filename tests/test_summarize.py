@@ -34,6 +34,8 @@ TABLES = (
         "comparisons.csv",
         "degradation.csv",
         "severities.csv",
+        "losses.csv",
+        "separation.csv",
         "ranks.csv",
         "runs.csv",
         "modes.csv",

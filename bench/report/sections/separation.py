@@ -1,9 +1,9 @@
 """What makes a learner robust: how much of its loss under shift is mended by statistics, adaptation or a shifted support."""
 
 from functools import partial
+from html import escape
 
 import pandas as pd
-from markupsafe import escape
 from matplotlib.axes import Axes
 
 from bench.report.axes import dot, label_margin, named_rows
