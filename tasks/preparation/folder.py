@@ -74,7 +74,7 @@ def build(
         "std": std,
         **({"original_size": look.original} if originals is not None else {}),
         "digest": content_digest((n, images[i, : counts[i]]) for i, n in enumerate(names)),
-        "files": state_of(path),
+        "pictures": state_of(path),
         "source": str(path),
         "licence": "not stated",
         "citation": "not stated",

@@ -29,4 +29,4 @@ def pictures_state(name: str) -> str:
     if path.exists():
         return state_of(path)
     meta = prepared_root() / folder_name(name) / "meta.json"
-    return json.loads(meta.read_text(encoding="utf-8")).get("files", "") if meta.exists() else ""
+    return json.loads(meta.read_text(encoding="utf-8")).get("pictures", "") if meta.exists() else ""
