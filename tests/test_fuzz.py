@@ -9,6 +9,8 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,6 +146,23 @@ def _npz() -> bytes:
 
 
 CACHE = {"image_data": np.zeros((4, 8, 8, 3), np.uint8), "class_dict": {"a": [0, 1], "b": [2, 3]}}
+
+
+def read_damaged(file: Path, content: bytes, read: Callable[[], object], expected: type[Exception]) -> None:
+    """Damage a file in many ways; each time, `read()` succeeds or raises `expected`, which names the file."""
+
+    @some
+    @given(**damage)
+    def attempt(cut, flips):
+        file.write_bytes(mutate(content, cut, flips))
+        try:
+            read()
+        except expected as error:
+            assert str(file) in str(error), error
+
+    attempt()
+
+
 SOURCES = {
     "pickle": (pickle.dumps(CACHE, 2), load_pickle),
     "zip": (_zip(), lambda path: list(read_zip(path))),
@@ -159,16 +178,7 @@ def test_a_damaged_source_file(kind, tmp_path):
     content, read = SOURCES[kind]
     file = tmp_path / f"source.{kind.casefold()}"
 
-    @some
-    @given(**damage)
-    def attempt(cut, flips):
-        file.write_bytes(mutate(content, cut, flips))
-        try:
-            read(file)
-        except DataError as error:
-            assert str(file) in str(error), error
-
-    attempt()
+    read_damaged(file, content, lambda: read(file), DataError)
 
 
 TEXTS = {
@@ -183,32 +193,17 @@ def test_a_damaged_file_of_yaml(kind, tmp_path):
     make, read, expected = TEXTS[kind]
     content, file = make(), tmp_path / "file.yaml"
 
-    @some
-    @given(**damage)
-    def attempt(cut, flips):
-        file.write_bytes(mutate(content, cut, flips))
-        try:
-            read(file)
-        except expected as error:
-            assert str(file) in str(error), error
-
-    attempt()
+    read_damaged(file, content, lambda: read(file), expected)
 
 
 @pytest.mark.parametrize("name", ["run.json", "test.json"])
 def test_a_damaged_record_of_a_run(name, tmp_path, monkeypatch):
     monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
     folder = run_folder(small_study(tmp_path))
-    content = (folder / name).read_bytes()
+    file = folder / name
 
-    @some
-    @given(**damage)
-    def attempt(cut, flips):
-        (folder / name).write_bytes(mutate(content, cut, flips))
-        try:
-            found = read_run(folder)
-            assert found.status and (found.reason is None or isinstance(found.reason, str))
-        except ResultError as error:
-            assert str(folder / name) in str(error), error
+    def read():
+        found = read_run(folder)
+        assert found.status and (found.reason is None or isinstance(found.reason, str))
 
-    attempt()
+    read_damaged(file, file.read_bytes(), read, ResultError)

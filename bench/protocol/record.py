@@ -4,10 +4,12 @@ Nothing here can change a model, so no training is repeated when it is edited.
 """
 
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import safetensors.torch
+from torch import Tensor
 
 import algos
 from algos.base import MetaLearner, TaskSpec
@@ -49,10 +51,15 @@ def write(
     else:
         rows = trained.training.history if trained.training else []
         history = pd.DataFrame(rows, columns=list(HISTORY_COLUMNS))
-    weights = {name: tensor.contiguous() for name, tensor in trained.weights.items()}
-    atomic_write(run.folder / MODEL, lambda part: safetensors.torch.save_file(weights, part))
+    write_model(run.folder / MODEL, trained.weights)
     write_history(run.folder / HISTORY, history)
     write_run(run.folder / "run.json", record(run, job, title, trained, pretraining, start))
+
+
+def write_model(path: Path, weights: dict[str, Tensor]) -> None:
+    """Write weights as safetensors."""
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    atomic_write(path, lambda part: safetensors.torch.save_file(contiguous, part))
 
 
 def record(

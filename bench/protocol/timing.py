@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors.torch
 import torch
 
 from algos.nets.layers import train_in
@@ -26,7 +25,7 @@ from bench.protocol.learner import build_learner
 from bench.protocol.memory import keep_freed, peak_memory_mb
 from bench.protocol.meta_training import MetaTraining, weights_of
 from bench.protocol.provenance import now, provenance
-from bench.protocol.record import gflops_per_task
+from bench.protocol.record import gflops_per_task, write_model
 from bench.protocol.sources import open_source
 from bench.protocol.test import MODEL, adaptation_costs, measured
 from bench.results.condition import Condition
@@ -238,9 +237,7 @@ def _saved(run: "Run", learner: Any) -> Iterator[None]:
     """Within, the run's folder is a temporary one that holds the learner's weights."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RESULTS_ROOT"] = folder
-        run.folder.mkdir(parents=True)
-        weights = {name: tensor.contiguous() for name, tensor in weights_of(learner).items()}
-        safetensors.torch.save_file(weights, run.folder / MODEL)
+        write_model(run.folder / MODEL, weights_of(learner))
         yield
 
 

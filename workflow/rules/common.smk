@@ -162,6 +162,7 @@ def timings():
     return read_timings(file) if file.exists() else None
 
 
+@cache
 def estimated(cost, run):
     """What a training or a test takes; None where that has not been measured. cost: training_cost or testing_cost."""
     return cost(STUDY, TRAININGS[run], timings()) if timings() else None
