@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algos.hyper import HyperParameters, hyper
+from algos.hyper import HyperParameters, hyper, preset
 from algos.nets.augment import CROPS, augmented_tasks
 from algos.nets.layers import Statistics
 from tasks.episodes import TRAIN_LABELS, Episodes
@@ -99,11 +99,7 @@ class MetaLearner(nn.Module):
     @classmethod
     def resolve(cls, name: str, spec: TaskSpec, overrides: dict[str, Any] | None = None) -> HyperParameters:
         """Hyper-parameters for a task: defaults, then matching presets, then the study's overrides."""
-        words = {spec.dataset, f"{spec.way}way", f"{spec.shot}shot"}
-        values: dict[str, Any] = {}
-        for key in sorted(cls.presets, key=lambda key: len(key.split())):
-            if set(key.split()) <= words:
-                values |= cls.presets[key]
+        values = preset(cls.presets, {spec.dataset, f"{spec.way}way", f"{spec.shot}shot"})
         return cls.Params().override(name, values | (overrides or {}))
 
     def require_own_way(self, way: int, has: str, remedy: str = "") -> None:

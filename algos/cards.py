@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from algos.hyper import Param
+from algos.hyper import Param, preset
 from algos.literals import Class, NotLiteral, evaluate, read
 from algos.ranges import check_values
 
@@ -54,10 +54,8 @@ class Card:
 
     def resolved(self, words: set[str], overrides: dict[str, Any]) -> dict[str, Any]:
         """Hyper-parameters for a task, as `MetaLearner.resolve` gives them. words: `omniglot`, `5way`, `1shot`."""
-        values = {name: param.default for name, param in self.params.items()}
-        for key in sorted(self.presets, key=lambda key: len(key.split())):
-            values |= self.presets[key] if set(key.split()) <= words else {}
-        return values | overrides
+        defaults = {name: param.default for name, param in self.params.items()}
+        return defaults | preset(self.presets, words) | overrides
 
 
 def read_card(path: Path) -> Card:

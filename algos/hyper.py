@@ -75,3 +75,11 @@ def check_choices(declared: Iterable[Param], values: dict[str, Any]) -> None:
         if param.choices and value not in param.choices and not own:
             known = ", ".join(map(str, param.choices))
             raise ValueError(f"hyper-parameter {param.name}: {value!r} is not one of {known}")
+
+
+def preset(presets: dict[str, dict[str, Any]], words: set[str]) -> dict[str, Any]:
+    """Values of all presets whose words (`omniglot 20way`) are among those of a task; the more specific one wins."""
+    matching = [key for key in presets if set(key.split()) <= words]
+    return {
+        name: v for key in sorted(matching, key=lambda k: len(k.split())) for name, v in presets[key].items()
+    }
