@@ -13,6 +13,7 @@ from tests.workspace import ROOT
 CASES = ROOT / "tests" / "cases"
 TASKS = r"datasets\.glyphs\.shots: {0} shots \+ 1 query per class are more than the 20 images of the smallest class"
 WORKS = "works, read from "
+NOTHING_SAID = r"\A\Z"
 ENDS = {
     "01-duplicate-yaml-keys": [r"error: .*the key 'glyphs' occurs twice, in lines 3 and 4", "WorkflowError"],
     "02-shot-too-large": [TASKS.format(20), TASKS.format(21), r"experiments\.shots: 20 shots \+ 1 query per class"],
@@ -33,6 +34,9 @@ ENDS = {
     "12-miniimagenet-layouts": [
         f"{name}: {WORKS}" for name in ("class_folders_at_root", "images_with_class_folders", "validation_named", "ext_JPEG")
     ],
+    "19-own-helper-not-tracked": ["This was a dry-run"],  # something is to be done
+    "22-space-in-algorithm-name": [NOTHING_SAID],
+    "23-torchvision-import": [NOTHING_SAID],
     "21-same-stem": [r"two learners are called 'same': .*a/same\.py and .*b/same\.py"],
     "15-mirror-ignored": [r"DATA_MIRROR=/no/such/folder.* does not exist"],
 }  # fmt: skip
@@ -47,7 +51,8 @@ def test_a_case_ends_as_its_head_says(name, tmp_path):
     assert "Traceback" not in said and "TRACEBACK" not in said, said
 
 
-def test_the_heads_say_what_is_right():
+def test_every_case_is_tried_and_says_what_is_right():
+    assert {case.name for case in CASES.glob("[0-9]*")} == set(ENDS)
     for case in sorted(CASES.glob("[0-9]*")):
         assert "# Right: " in (case / "run.sh").read_text(), case.name
 
