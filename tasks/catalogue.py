@@ -5,14 +5,14 @@ import os
 import re
 from pathlib import Path
 
-SHIPPED = Path(__file__).resolve().parents[1] / "data"
-"""Folder of the project with facts about data: sources, splits, published values."""
 NAMES = ("glyphs", "omniglot", "miniimagenet")
 """Image data sets that the project prepares itself."""
 TORCHMETA = "torchmeta:"
 """Prefix of an image data set that the package torchmeta reads."""
 FOLDER = "folder:"
 """Prefix of your own pictures: a folder, an archive, a list (csv) or arrays (npz), as in `folder:/data/birds`."""
+OPTIONS = re.compile(r"(?: (?:size|channels|split_seed)=\d+)*$")
+"""End of a name of your own pictures that says how they are prepared, as in `folder:/data/birds size=64`."""
 OUT_OF_RANGE = {"sinusoid": ("amplitude", "phase"), "polynomial": ("coefficients",)}
 """Generated regression data sets: name -> parameters that a shift moves beyond the range of meta-training.
 
@@ -20,8 +20,6 @@ Equals `OUT_OF_RANGE` of the classes in `tasks.generated`, which need torch.
 """
 REGRESSION = tuple(OUT_OF_RANGE)
 """Names of the generated regression data sets."""
-LAKE_DATA = ("omniglot", "lake")
-"""Data set and split whose meta-training classes hold no character of Lake's runs."""
 
 
 def data_root() -> Path:
@@ -37,12 +35,13 @@ def prepared_root() -> Path:
 def folder_name(name: str) -> str:
     """Return the folder name of a data set: `torchmeta:cifar_fs` -> `torchmeta_cifar_fs`. ValueError lists the names.
 
-    Your own pictures: `folder:/data/birds` -> `folder_birds_1f0c9a3e`, the last part being a digest of the resolved path.
+    Your own pictures: `folder:/data/birds` -> `folder_birds_1f0c9a3e`, with a digest of the resolved path and the options.
     """
     if name.startswith(FOLDER) and name.removeprefix(FOLDER).strip():
         path = pictures_path(name)
         stem = re.sub(r"[^A-Za-z0-9]+", "_", path.name.split(".")[0]).strip("_") or "pictures"
-        return f"folder_{stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+        digest = hashlib.sha256(os.fsencode(path) + OPTIONS.search(name)[0].encode()).hexdigest()
+        return f"folder_{stem}_{digest[:8]}"
     if name in NAMES or (name.startswith(TORCHMETA) and name.removeprefix(TORCHMETA).isidentifier()):
         return name.replace(":", "_")
     raise ValueError(
@@ -53,7 +52,7 @@ def folder_name(name: str) -> str:
 
 def pictures_path(name: str) -> Path:
     """Return the resolved path behind `folder:<path>`; `~` is the home folder."""
-    return Path(name.removeprefix(FOLDER).strip()).expanduser().resolve()
+    return Path(OPTIONS.sub("", name.removeprefix(FOLDER)).strip()).expanduser().resolve()
 
 
 def path_name(name: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.results.metrics import main_metrics
 from bench.results.setting import SETTING_COLUMNS
-from tasks.catalogue import SHIPPED
+from tasks.facts import SHIPPED
 
 PUBLISHED = SHIPPED / "published.csv"
 READINGS = PUBLISHED.with_name("finn_levine_2018.csv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tasks.catalogue import FOLDER, path_name, pictures_path
+from tasks.catalogue import FOLDER, OPTIONS, path_name, pictures_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,10 @@ def at(frame: pd.DataFrame, setting: Setting) -> pd.DataFrame:
 def dataset_label(name: str) -> str:
     """Return the data set's name for readers: `omniglot` -> `Omniglot`, `folder:/data/birds.zip` -> `Birds`."""
     if name.startswith(FOLDER):
-        name = pictures_path(name).name.split(".")[0] or name
+        options = [
+            f", {word.replace('_', ' ').replace('=', ' ')}" for word in OPTIONS.search(name)[0].split()
+        ]
+        name = (pictures_path(name).name.split(".")[0] or name) + "".join(options)
     return _DATASETS.get(name, name[:1].upper() + name[1:])
 
 

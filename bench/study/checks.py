@@ -8,7 +8,8 @@ import yaml
 import algos
 from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts, Stream
-from tasks.catalogue import LAKE_DATA, NAMES, OUT_OF_RANGE, REGRESSION, folder_name, path_name, prepared_root
+from tasks.catalogue import NAMES, OUT_OF_RANGE, REGRESSION, folder_name, path_name, prepared_root
+from tasks.facts import LAKE_DATA
 from tasks.names import did_you_mean
 from tasks.shift_table import SHIFTS, Shift
 

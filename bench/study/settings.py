@@ -5,10 +5,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bench.study.experiments import Experiments
 from bench.study.fields import Count, Distinct, Number, Part, Some
+from tasks.catalogue import FOLDER
 
 Mode = Literal["inductive", "transductive"]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
@@ -17,6 +18,8 @@ Severity = Annotated[int, Field(ge=1, le=5)]
 
 StreamLearner = Annotated[str, Field(pattern="^(lstm|(mann|ntm)( [a-z_]+=[a-z0-9.]+)*)$")]
 VariantName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
+OF_PICTURES = ("size", "channels", "split_seed")
+"""Keys of a data set that only own pictures have."""
 _NO_OTHER_NAMES = Field(json_schema_extra={"additionalProperties": False})
 
 
@@ -29,6 +32,28 @@ class DataSet(Part):
     """Support examples per class."""
     split: str | None = None
     """Named split of the data set; null = its own default."""
+    size: Annotated[int, Field(ge=16, le=512)] | None = None
+    """Side in pixels of your own pictures (`folder:<path>`); null = chosen by the pictures."""
+    channels: Literal[1, 3] | None = None
+    """Channels of your own pictures, 1 (grey) or 3 (colours); null = 3 where a picture has colours."""
+    split_seed: Seed | None = None
+    """Seed of the classes drawn for training, validation and test, where your own pictures have no split; null = 0."""
+
+
+def _named(datasets: dict[str, DataSet]) -> dict[str, DataSet]:
+    """Move the keys of own pictures into their names: `folder:/data/birds size=64` is a data set of its own."""
+    found = {}
+    for name, entry in datasets.items():
+        keys = {key: value for key in OF_PICTURES if (value := getattr(entry, key)) is not None}
+        if keys and not name.startswith(FOLDER):
+            raise ValueError(
+                f"{name} has no {', '.join(keys)}: only your own pictures (`{FOLDER}<path>`) have these keys; leave them out"
+            )
+        named = name + "".join(f" {key}={value}" for key, value in keys.items())
+        if named in found:
+            raise ValueError(f"{named} occurs twice; put its ways and shots together")
+        found[named] = entry.model_copy(update=dict.fromkeys(keys))
+    return found
 
 
 class Variant(Part):
@@ -114,7 +139,7 @@ class Settings(Part):
     """What a reader must know before any number, shown at the top of the report."""
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] = 0
     """Seed of the frozen meta-validation and meta-test episodes."""
-    datasets: Annotated[dict[str, DataSet], Field(min_length=1)]
+    datasets: Annotated[dict[str, DataSet], Field(min_length=1), AfterValidator(_named)]
     """Data sets by name, each with the tasks posed on it."""
     algorithms: Distinct[str] = ()
     """Names of algorithms (`python -m bench list`), or paths of Python files."""

@@ -1,8 +1,10 @@
 """The data card: content of a prepared data set, for people (card.md, sheet.png) and programs (card.json)."""
 
 import hashlib
+import itertools
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,18 +65,23 @@ def _audit(built: Built) -> dict:
     crossing = {}
     for split, parts in meta["splits"].items():
         part_of = {c: part for part, classes in parts.items() for c in classes}
-        pairs = [
-            {
-                "parts": sorted({part_of[a], part_of[b]}),
-                "images": [[meta["class_names"][c], i] for c, i in ((a, i), (b, j))],
-            }
-            for group in groups
-            for k, (a, i) in enumerate(group)
-            for b, j in group[k + 1 :]
-            if a in part_of and b in part_of and part_of[a] != part_of[b]
-        ]
-        crossing[split] = {"pairs": len(pairs), "listed": pairs[:LISTED_DUPLICATES]}
+        pairs, listed = 0, []
+        for group in groups:
+            of = Counter(part_of[c] for c, _ in group if c in part_of)
+            across = (of.total() ** 2 - sum(n * n for n in of.values())) // 2
+            if across:
+                found = _across(group, part_of, meta["class_names"])
+                listed += itertools.islice(found, LISTED_DUPLICATES - len(listed))
+            pairs += across
+        crossing[split] = {"pairs": pairs, "listed": listed}
     return {"groups": len(groups), "across_parts": crossing}
+
+
+def _across(group: list[tuple[int, int]], part_of: dict[int, str], names: list[str]) -> Iterator[dict]:
+    """Pairs of identical images in two parts. A lazy list: thousands of empty pictures make millions of pairs."""
+    for (a, i), (b, j) in itertools.combinations(group, 2):
+        if a in part_of and b in part_of and part_of[a] != part_of[b]:
+            yield {"parts": sorted({part_of[a], part_of[b]}), "images": [[names[a], i], [names[b], j]]}
 
 
 def _count(groups: set[str]) -> int:

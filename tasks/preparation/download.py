@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import requests
 import yaml
 
-from tasks.catalogue import SHIPPED, data_root
+from tasks.catalogue import data_root
+from tasks.facts import SHIPPED
 from tasks.preparation.archives import DataError
 from tasks.preparation.places import holdings, mirror
 from tasks.preparation.transfer import TIMEOUT_SECONDS, Limits, NotFound, console, copy_url

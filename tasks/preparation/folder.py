@@ -4,24 +4,27 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.progress import Progress
 
+from tasks.catalogue import OPTIONS
 from tasks.images import content_digest, pack_ink, shrink_ink
 from tasks.preparation.archives import DataError
 from tasks.preparation.card import Built
 from tasks.preparation.decode import fit_square
 from tasks.preparation.download import console
 from tasks.preparation.folder_layout import Picture, find_pictures, shown
+from tasks.preparation.folder_resume import Unfinished
 from tasks.preparation.folder_split import split_classes, to_csv
 from tasks.preparation.folder_state import state_of
 
 DECODERS = 2  # threads
 SMALL, LARGE = 28, 84  # sides that pictures are given, in pixels, where they have no usable common size
-SMALLEST = 16  # side in pixels below which the networks have no use for a picture
+SMALLEST, LARGEST = 16, 512  # below the first, the networks have no use for a picture
 LINE_SECONDS = 10.0  # between two lines in a log
 GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "F")
 SPLIT = "split.csv"
@@ -39,12 +42,23 @@ class Look:
     """Side of the drawings, if they are squares of one size."""
 
 
-def build(
-    path: Path, scratch: Path, size: int | None = None, channels: int | None = None, seed: int = 0
-) -> Built:
-    """Prepare the pictures at a path; big arrays go through `scratch`, one picture at a time.
+def options_of(name: str) -> dict[str, int]:
+    """Return the options of `build` at the end of a data set's name: `folder:/data/birds size=64` -> `{"size": 64}`."""
+    words = (word.split("=") for word in OPTIONS.search(name)[0].split())
+    options = {key: int(value) for key, value in words}
+    if not SMALLEST <= options.get("size", SMALL) <= LARGEST:
+        raise DataError(f"{name}: own pictures are given a side of {SMALLEST} to {LARGEST} pixels")
+    if options.get("channels", 1) not in (1, 3):
+        raise DataError(f"{name}: own pictures have 1 channel (grey) or 3 (colours)")
+    return options
 
-    size: side in pixels; channels: 1 or 3; both are chosen by the pictures if None. seed: of a split that is drawn.
+
+def build(
+    path: Path, scratch: Path, size: int | None = None, channels: int | None = None, split_seed: int = 0
+) -> Built:
+    """Prepare the pictures at a path; big arrays go through `scratch`, one picture at a time, and are resumed from there.
+
+    size: side in pixels; channels: 1 or 3; both are chosen by the pictures if None. split_seed: of a split that is drawn.
     DataError names the file, class and remedy.
     """
     found = find_pictures(path)
@@ -52,11 +66,15 @@ def build(
     names = sorted(classes)
     groups = [classes[name][0].group for name in names]
     try:
-        parts, origin, notes = split_classes(found, names, groups, seed)
+        parts, origin, notes = split_classes(found, names, groups, split_seed)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    look = _examine(found.pictures, size, channels)
-    images, originals = _read([classes[name] for name in names], look, scratch)
+    state = state_of(path)
+    rest = Unfinished(scratch, pictures=state, size=size, channels=channels)
+    if not rest["look"]:
+        rest.save(look=asdict(_examine(found.pictures, size, channels)))
+    look = Look(**rest["look"])
+    images, originals = _read([classes[name] for name in names], look, rest)
     counts = [len(classes[name]) for name in names]
     unequal = {"counts": counts} if len(set(counts)) > 1 else {}
     mean, std = ([0.0], [1.0]) if look.drawings else _statistics(images, parts["train"], counts, look)
@@ -74,11 +92,11 @@ def build(
         "std": std,
         **({"original_size": look.original} if originals is not None else {}),
         "digest": content_digest((n, images[i, : counts[i]]) for i, n in enumerate(names)),
-        "pictures": state_of(path),
+        "pictures": state,
         "source": str(path),
         "licence": "not stated",
         "citation": "not stated",
-        "notes": [*_said(look, origin, seed), *notes, *found.notes],
+        "notes": [*_said(look, origin, split_seed), *notes, *found.notes],
     }
     return Built(images, meta, originals, texts={SPLIT: to_csv(parts, names)})
 
@@ -114,7 +132,7 @@ def _examine(pictures: list[Picture], size: int | None, channels: int | None) ->
     """Look at every head, and at pixels as long as they may all be grey."""
     sides = np.empty((len(pictures), 2), np.int64)
     grey, drawings, white, pixels_seen = True, True, 0, 0
-    for i, picture in enumerate(_progress(pictures, "looking at pictures")):
+    for i, picture in _progress(pictures, "looking at pictures"):
         sides[i], mode = picture.source.head()
         if (drawings and mode in GREY_MODES) or (grey and mode not in GREY_MODES):
             pixels = picture.source.pixels()
@@ -134,21 +152,21 @@ def _examine(pictures: list[Picture], size: int | None, channels: int | None) ->
     return Look(size, channels, drawings, 2 * white < pixels_seen, square if drawings else None)
 
 
-def _read(classes: list[list[Picture]], look: Look, scratch: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 `[classes, largest, size, size(, 3)]` in a file of `scratch`, zeros behind the images of a small class.
+def _read(classes: list[list[Picture]], look: Look, rest: Unfinished) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images uint8 `[classes, largest, size, size(, 3)]` in a file, zeros behind the images of a small class.
 
-    Drawings of one size are kept in full resolution, too.
+    Drawings of one size are kept in full resolution, too. Classes that were read before a kill are not read again.
     """
     most = max(map(len, classes))
-    shape = (len(classes), most, look.size, look.size, *([3] if look.channels == 3 else []))
-    images = np.lib.format.open_memmap(scratch / "pictures.npy", mode="w+", dtype=np.uint8, shape=shape)
+    images = rest.array(
+        "pictures", (len(classes), most, look.size, look.size, *([3] if look.channels == 3 else []))
+    )
     originals = None
     if look.original:
-        packed = (len(classes), most, -(-(look.original**2) // 8))
-        originals = np.lib.format.open_memmap(scratch / "ink.npy", mode="w+", dtype=np.uint8, shape=packed)
+        originals = rest.array("ink", (len(classes), most, -(-(look.original**2) // 8)))
     threads = DECODERS if all(members[0].source.parallel for members in classes) else 1
     with ThreadPoolExecutor(threads) as pool:
-        for c, members in enumerate(_progress(classes, "reading classes")):
+        for c, members in _progress(classes, "reading classes", rest["classes"] or 0):
             if look.original:
                 ink = np.stack([_ink(picture, look) for picture in members])
                 images[c, : len(members)] = shrink_ink(ink, look.size)
@@ -156,6 +174,7 @@ def _read(classes: list[list[Picture]], look: Look, scratch: Path) -> tuple[np.n
             else:
                 for i, pixels in enumerate(pool.map(lambda picture: _fit(picture, look), members)):
                     images[c, i] = pixels
+            rest.save_at_times(classes=c + 1)
     return images, originals
 
 
@@ -196,12 +215,16 @@ def _said(look: Look, origin: str, seed: int) -> list[str]:
     return notes + ([f"The split was drawn with seed {seed}."] if origin == "drawn" else [])
 
 
-def _progress(items: list, title: str) -> Iterator:
-    """Iterate with a bar in a terminal, or a line from time to time in a log."""
+def _progress(items: list, title: str, start: int = 0) -> Iterator[tuple[int, Any]]:
+    """Positions and items from `start` on, with a bar in a terminal, or a line from time to time in a log."""
     said = time.monotonic()
+    if start:
+        console.print(f"{title}: resumed at {start} of {len(items)}", markup=False, soft_wrap=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         for i, item in enumerate(bar.track(items, description=title)):
-            yield item
+            if i < start:
+                continue
+            yield i, item
             if not console.is_terminal and time.monotonic() - said > LINE_SECONDS:
                 said = time.monotonic()
                 console.print(f"{title}: {i + 1} of {len(items)}", markup=False, soft_wrap=True)

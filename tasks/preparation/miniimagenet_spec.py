@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.catalogue import SHIPPED
+from tasks.facts import SHIPPED
 from tasks.preparation.archives import DataError, Readable
 from tasks.preparation.lists import part_of, read_pairs
 

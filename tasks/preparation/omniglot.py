@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tasks.catalogue import SHIPPED
+from tasks.facts import SHIPPED
 from tasks.images import content_digest, pack_ink, shrink_ink
 from tasks.preparation import download
 from tasks.preparation.archives import DataError, read_zip

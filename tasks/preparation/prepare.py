@@ -36,8 +36,10 @@ def _prepare(name: str, folder: Path) -> None:
     ):  # left by a killed process, since this one holds the lock
         shutil.rmtree(stale, ignore_errors=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    unfinished = folder.parent / f".{folder.name}.unfinished"  # stays where a process is killed
+    unfinished.mkdir(exist_ok=True)
     try:
-        built = _build(name, stage)
+        built = _build(name, unfinished)
         built.meta["name"] = folder.name
         built.meta.setdefault("digest", prepared_digest(built.images, built.meta["class_names"]))
         made = write_prepared(folder.name, built.images, built.meta, built.originals, root=stage)
@@ -49,6 +51,10 @@ def _prepare(name: str, folder: Path) -> None:
         if folder.exists():
             folder.rename(stage / "old")
         made.rename(folder)
+        shutil.rmtree(unfinished)
+    except Exception:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -61,7 +67,8 @@ def _build(name: str, scratch: Path) -> Built:
             name.removeprefix(TORCHMETA), scratch
         )
     if name.startswith(FOLDER):
-        return importlib.import_module("tasks.preparation.folder").build(pictures_path(name), scratch)
+        own = importlib.import_module("tasks.preparation.folder")
+        return own.build(pictures_path(name), scratch, **own.options_of(name))
     return importlib.import_module(f"tasks.preparation.{name}").build(scratch)
 
 

@@ -12,9 +12,9 @@ from bench.protocol.evaluate import evaluate_images
 from bench.protocol.sources import ImageSource
 from bench.results.condition import Condition
 from tasks import lake_runs
-from tasks.catalogue import LAKE_DATA
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
+from tasks.facts import LAKE_DATA
 
 if TYPE_CHECKING:
     from bench.study.jobs import TestingJob
