@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from rich.console import Console
 
 from bench import __main__
+from bench.paths import ROOT
 from bench.protocol import checkpoint
 from bench.protocol.outdated import Outdated
 from bench.results.checkpoint_summary import read_progress
@@ -131,8 +134,27 @@ def test_a_checkpoint_is_read_without_running_what_it_names(tmp_path):
 
 def test_a_large_study_has_the_same_rows_in_plain_lines(study, capsys, monkeypatch):
     monkeypatch.setattr(status, "LARGE", 5)
-    assert __main__.main(["status", str(study)]) == 0
+    loaded = load_study(study)
+    status.show(loaded, status.states(loaded), Console(width=60, record=True, file=io.StringIO()))
     text = capsys.readouterr().out
     row = next(line for line in text.splitlines() if line.startswith("glyphs/5way_1shot/maml/seed0"))
     assert row.split()[1:3] == ["untested", "600"]
     assert len([line for line in text.splitlines() if line.startswith("glyphs/")]) == 6
+
+
+def test_another_program_gets_each_run_in_one_line(study, capsys, monkeypatch):
+    """`status FILE | grep outdated`: at the 80 columns of no terminal, a note would be cut into eight letters a line."""
+    why = "the code of its training has been edited; " * 3
+    monkeypatch.setattr(status.Outdated, "why", lambda self, run, result: why)
+    assert __main__.main(["status", str(study)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("glyphs/")]
+    assert len(rows) == 6
+    assert sum(why in row for row in rows) == sum("outdated" in row for row in rows) > 0
+
+
+def test_status_loads_no_numpy_no_rich_and_no_torch(study):
+    """They take longer to load than everything that `status` does."""
+    code = "import sys; from bench.__main__ import main; main(sys.argv[1:]); print({'numpy', 'rich', 'torch'} & set(sys.modules))"
+    ran = [sys.executable, "-c", code, "status", str(study)]
+    done = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

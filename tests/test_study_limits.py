@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
 
@@ -199,3 +200,20 @@ def test_a_mistyped_run_or_override_is_suggested(home):
     with pytest.raises(ValueError, match=r"did you mean 'glyphs/5way_1shot/protonet/seed0'\?"):
         study.run("glyphs/5way_1shot/protonets/seed0")
     assert "(did you mean 'protonet'?)" in refused({"overrides": {"protonets": {"hidden": 3}}})
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_sizes_are_those_of_the_prepared_arrays(version, tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    folder = tmp_path / "prepared" / "torchmeta_tiny"
+    folder.mkdir(parents=True)
+    splits = {"default": {"train": [0, 1, 2], "val": [3], "test": [4, 5]}}
+    meta = {"default_split": "default", "splits": splits, "rotations": 4}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    assert sizes_of("torchmeta:tiny", None) is None  # the arrays are missing
+    with (folder / "images.npy").open("wb") as file:
+        np.lib.format.write_array(file, np.zeros((6, 7, 1, 4, 4), np.uint8), version)
+    classes, images = {"train": 12, "val": 4, "test": 8}, {"train": 7, "val": 7, "test": 7}
+    assert sizes_of("torchmeta:tiny", None) == (classes, images, {})
+    (folder / "images.npy").write_bytes(b"no array")
+    assert sizes_of("torchmeta:tiny", None) is None

@@ -5,22 +5,22 @@ Read from the syntax trees alone: importing this module loads neither torch nor 
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from algos.literals import read
 from bench.paths import ROOT, modules_in
 from bench.protocol.own_code import existing, is_own, named_files, own_modules
 
 FOUND_BY_NAME = modules_in.__name__
 """Call whose literal argument is a package: its files are found by name, and count as imported."""
-
-
 OWN_NETWORKS = ROOT / "algos" / "nets" / "own.py"
 """Code that trainings load only for an own network."""
 IMPORTERS = ("import_module", "__import__")
 """Calls that import the module whose name is their first argument."""
+HOLDS_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def code_files(
@@ -32,12 +32,18 @@ def code_files(
     counts with the files that it names, such as weights; so does a file that a hyper-parameter of the study names.
     Paths are absolute. FileNotFoundError where there is no such verb or algorithm.
     """
-    jobs = [path for path in [ROOT / "bench" / "protocol" / f"{verb}.py"] if path.exists()]
-    files = set(closure(jobs[0] if jobs else _only(f"bench/*/{verb}.py", f"verb {verb!r}")))
+    files = set(_verb_files(verb))
     if algorithm:
         files |= set(closure(algorithm_file(algorithm)))
     texts = [value for value in (hyper_parameters or {}).values() if isinstance(value, str)]
     return sorted(files | {found for text in texts for found in _named(text)})
+
+
+@cache
+def _verb_files(verb: str) -> tuple[Path, ...]:
+    """Files behind a verb, without those of an algorithm."""
+    jobs = [path for path in [ROOT / "bench" / "protocol" / f"{verb}.py"] if path.exists()]
+    return tuple(closure(jobs[0] if jobs else _only(f"bench/*/{verb}.py", f"verb {verb!r}")))
 
 
 def _named(text: str) -> list[Path]:
@@ -62,13 +68,15 @@ def code_digest(
     return content_digest(code_files(verb, algorithm, hyper_parameters))
 
 
-def content_digest(files: Iterable[Path]) -> str:
-    """Return the digest of the content of some files, in their order."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def content_digest(files: Iterable[Path], digest_of: Callable[[Path], bytes] | None = None) -> str:
+    """Return the digest of the content of some files, in their order. digest_of: digest of one file, by default read anew."""
+    return hashlib.sha256(b"".join(map(digest_of or file_digest, files))).hexdigest()
+
+
+def file_digest(path: Path) -> bytes:
+    """Return the digest of the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def closure(path: str | Path) -> list[Path]:
@@ -97,30 +105,43 @@ def _only(pattern: str, what: str) -> Path:
 @cache
 def _imported(path: Path) -> list[Path]:
     """Files that one file imports, finds by name or, in own code, names."""
-    tree = ast.parse(path.read_bytes(), str(path))
-    if not is_own(path):
-        return [file for name in _names(tree, path) for file in _files(name)]
-    imported = [file for name in _names(tree, path) for file in (*_files(name), *own_modules(name, path))]
+    source, own = path.read_bytes(), is_own(path)
+    tree = ast.parse(source, str(path)) if own else read(path).tree
+    calls = not source.isascii() or any(name.encode() in source for name in (FOUND_BY_NAME, *IMPORTERS))
+    names = _names(tree, path, calls)
+    if not own:
+        return [file for name in names for file in _files(name)]
+    imported = [file for name in names for file in (*_files(name), *own_modules(name, path))]
     return [*imported, *named_files(tree, path.parent)]
 
 
-def _names(node: ast.AST, path: Path) -> Iterator[str]:
-    """Dotted names that a syntax tree imports: `from a import b` counts as `a` and `a.b`. Types alone do not count."""
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        base = ".".join(filter(None, [_package(path, node.level), node.module]))
-        yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
-    elif isinstance(node, ast.Call):
-        called = getattr(node.func, "id", getattr(node.func, "attr", None))
-        literals = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-        if called == FOUND_BY_NAME:
-            yield from (name for package in literals for name in modules_in(package))
-        elif called in IMPORTERS and literals and isinstance(literals[0], str):
-            yield literals[0]
-    typing_only = isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
-    for child in node.orelse if typing_only else ast.iter_child_nodes(node):
-        yield from _names(child, path)
+def _names(tree: ast.AST, path: Path, calls: bool) -> Iterator[str]:
+    """Dotted names that a syntax tree imports: `from a import b` counts as `a` and `a.b`. Types alone do not count.
+
+    calls: look into expressions, too, which are nine tenths of a tree, for calls that import.
+    """
+    waiting = [tree]
+    for node in waiting:  # grows while it is read
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [_package(path, node.level), node.module]))
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+        elif isinstance(node, ast.Call):
+            yield from _called(node)
+        typing_only = isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING"
+        below = node.orelse if typing_only else ast.iter_child_nodes(node)
+        waiting += below if calls else [child for child in below if isinstance(child, HOLDS_STATEMENTS)]
+
+
+def _called(node: ast.Call) -> Iterator[str]:
+    """Modules that a call finds by file name, or imports."""
+    called = getattr(node.func, "id", getattr(node.func, "attr", None))
+    literals = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+    if called == FOUND_BY_NAME:
+        yield from (name for package in literals for name in modules_in(package))
+    elif called in IMPORTERS and literals and isinstance(literals[0], str):
+        yield literals[0]
 
 
 def _package(path: Path, level: int) -> str:

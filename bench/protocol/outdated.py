@@ -7,7 +7,7 @@ import json
 from functools import cache, cached_property
 from typing import Any
 
-from bench.protocol.fingerprint import code_digest
+from bench.protocol.fingerprint import code_files, content_digest, file_digest
 from bench.results.digests import digest_of
 from bench.results.run_folder import RunResult, read_run
 from bench.results.schema import MODEL, TEST_FILES, TRAINING_FILES
@@ -45,7 +45,7 @@ class Outdated:
 
     def __init__(self, study: Study):
         self.study = study
-        self._code = cache(self._code_digest)
+        self._code, self._file = cache(self._code_digest), cache(file_digest)
         self._data = cache(data_digest)
         self._models: dict[str, str | None] = {}
         self._job = cache(study.training_job)
@@ -120,9 +120,8 @@ class Outdated:
         texts = tuple(sorted(value for value in job.overrides.values() if isinstance(value, str)))
         return self._code(verb, job.code, texts)
 
-    @staticmethod
-    def _code_digest(verb: str, algorithm: str, texts: tuple[str, ...]) -> str:
-        return code_digest(verb, algorithm, dict(enumerate(texts)))
+    def _code_digest(self, verb: str, algorithm: str, texts: tuple[str, ...]) -> str:
+        return content_digest(code_files(verb, algorithm, dict(enumerate(texts))), self._file)
 
     def _other_data(self, run: Run, digest: str) -> bool:
         return run.kind == "classification" and self._data(run.dataset) not in (None, digest)

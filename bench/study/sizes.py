@@ -1,6 +1,7 @@
 """Ways, shots and queries of a study against the classes and images of its data, before anything is trained."""
 
 import json
+from ast import literal_eval
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -69,12 +70,10 @@ def _known(name: str) -> tuple[str, dict[str, Size]] | None:
 
 def _prepared(path: Path) -> tuple[str, dict[str, Size]] | None:
     """Sizes by split from the record of a prepared data set; None where it is missing or damaged, which its reader says."""
-    import numpy as np  # here, because most studies are read without prepared data of their own
-
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-        images = np.load(path.with_name("images.npy"), mmap_mode="r")
-        counts = meta.get("counts") or [images.shape[1]] * len(images)
+        classes, images, *_ = _shape(path.with_name("images.npy"))
+        counts = meta.get("counts") or [images] * classes
         sizes = {
             split: Size(
                 {part: len(parts[part]) * meta["rotations"] for part in PARTS},
@@ -88,6 +87,16 @@ def _prepared(path: Path) -> tuple[str, dict[str, Size]] | None:
         return meta["default_split"], sizes
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError):
         return None
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """Shape of an array in a file, from its header alone: every command that reads a study would wait for numpy."""
+    with path.open("rb") as file:
+        magic, version, _ = file.read(6), *file.read(2)
+        if magic != b"\x93NUMPY":
+            raise ValueError(f"{path} holds no array")
+        length = int.from_bytes(file.read(2 if version == 1 else 4), "little")
+        return literal_eval(file.read(length).decode())["shape"]
 
 
 def check_sizes(study: "Study") -> None:

@@ -1,14 +1,12 @@
 """The state of every run of a study: `python -m bench status config/quick.yaml`."""
 
 import argparse
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from bench.paths import CHECKPOINT, CHECKPOINT_SECONDS
 from bench.protocol.outdated import Outdated
@@ -27,6 +25,10 @@ from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTR
 from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
 OUTDATED = "outdated"
 STYLES = {
     OK: "green",
@@ -40,7 +42,7 @@ STYLES = {
     "unreadable": "bold red",
 }
 LARGE = 500
-"""Runs up to which the table is coloured and fitted to the terminal."""
+"""Runs up to which a terminal gets a coloured table of its width."""
 LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
 """Age in seconds up to which a checkpoint says that its training still runs."""
 
@@ -73,12 +75,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     study = load_study(args.study)
-    show(study, states(study, args.verify), Console())
+    show(study, states(study, args.verify), _terminal())
     if args.verify:
         from tasks.preparation.verified import check_prepared
 
         check_prepared(*study.settings.datasets, *study.settings.experiments.other_data, content=True)
     return 0
+
+
+def _terminal() -> "Console | None":
+    """The terminal, if the output goes to one."""
+    if not sys.stdout.isatty():
+        return None
+    from rich.console import Console  # here, because it takes longer to load than a study does to read
+
+    return Console()
 
 
 def states(study: Study, verify: bool = False) -> list[State]:
@@ -131,26 +142,23 @@ def age(path: Path) -> float:
     return time.time() - path.stat().st_mtime
 
 
-def show(study: Study, found: list[State], console: Console) -> None:
-    """Print the table, one row per run, then the counts and what runs now."""
-    if len(found) > LARGE:
-        console.out(_plain(found), highlight=False)
+def show(study: Study, found: list[State], terminal: "Console | None" = None) -> None:
+    """Print the table, one row per run, then the counts and what runs now; uncut lines where there is no terminal."""
+    say = terminal.print if terminal else print
+    if terminal and len(found) <= LARGE:
+        say(_table(study, found))
     else:
-        console.print(_table(study, found))
+        print(_plain(study, found))
     counts = Counter(state.status for state in found)
     finished = sum(counts[status] for status in FINISHED)
     parts = ", ".join(f"{counts[status]} {status}" for status in STYLES if counts[status])
-    console.print(f"\n{finished} of {len(found)} runs finished ({parts})")
+    say(f"\n{finished} of {len(found)} runs finished ({parts})")
     if timings_file(study.name).exists():
         seconds = seconds_left(study, found, read_timings(timings_file(study.name)))
-        console.print(
-            f"left: about {duration(seconds)} of computing, by the timings of `python -m bench estimate`"
-        )
+        say(f"left: about {duration(seconds)} of computing, by the timings of `python -m bench estimate`")
     running = [state for state in found if state.status == "running"]
     for state in running:
-        console.print(
-            f"running now: {state.run.name}, checkpoint {age(state.run.folder / CHECKPOINT):.0f} s old"
-        )
+        say(f"running now: {state.run.name}, checkpoint {age(state.run.folder / CHECKPOINT):.0f} s old")
 
 
 def seconds_left(study: Study, found: list[State], timings: Timings) -> float:
@@ -166,14 +174,21 @@ def seconds_left(study: Study, found: list[State], timings: Timings) -> float:
     return max(left, 0.0)
 
 
-def _table(study: Study, found: list[State]) -> Table:
+def _best(found: list[State]) -> str:
+    """What the numbers of the column of scores are."""
+    metrics = [METRICS[name] for name in dict.fromkeys(_metric(state.run).name for state in found)]
+    return " / ".join(f"val {metric.name} {metric.unit}".strip() for metric in metrics)
+
+
+def _table(study: Study, found: list[State]) -> "Table":
     """The table, coloured and fitted to the terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=study.title, title_justify="left", box=None, pad_edge=False)
     table.add_column("run", no_wrap=True, overflow="fold")
     table.add_column("status")
-    metrics = [METRICS[name] for name in dict.fromkeys(_metric(state.run).name for state in found)]
-    best = " / ".join(f"{metric.name} {metric.unit}".strip() for metric in metrics)
-    for column in ("step", f"val {best}", "seconds"):
+    for column in ("step", _best(found), "seconds"):
         table.add_column(column, justify="right")
     table.add_column("note", overflow="fold")
     for state in found:
@@ -188,9 +203,9 @@ def _table(study: Study, found: list[State]) -> Table:
     return table
 
 
-def _plain(found: list[State]) -> str:
-    """The table of a large study as plain lines: laying out each cell takes rich a minute for ten thousand runs."""
-    rows = [("run", "status", "step", "val", "seconds", "note")]
+def _plain(study: Study, found: list[State]) -> str:
+    """The title, and the table as uncut lines for other programs; laying out ten thousand cells would take rich a minute."""
+    rows = [("run", "status", "step", _best(found), "seconds", "note")]
     for state in found:
         score = _number(state.score, _metric(state.run))
         rows.append(
@@ -198,7 +213,7 @@ def _plain(found: list[State]) -> str:
         )
     run, status, *numbers = (max(len(row[column]) for row in rows) for column in range(5))
     form = f"{{:<{run}}}  {{:<{status}}}  " + "  ".join(f"{{:>{width}}}" for width in numbers) + "  {}"
-    return "\n".join(form.format(*row).rstrip() for row in rows)
+    return "\n".join([study.title, *(form.format(*row).rstrip() for row in rows)])
 
 
 def _number(value: float | None, metric: Metric | None = None) -> str:
