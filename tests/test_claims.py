@@ -10,6 +10,7 @@ import yaml
 from bench.paths import results_root
 from bench.statistics import claims
 from bench.statistics.claim_effects import subtracted
+from bench.statistics.claim_training import images_per_task
 from bench.statistics.claims import judge, judge_study, load_claims
 from bench.statistics.intervals import Interval
 from bench.statistics.summarize import summarize
@@ -164,6 +165,18 @@ def test_images_count_not_tasks(study, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("chosen", "images"),
+    [
+        ({"train_way": 5, "train_shot": 1, "train_query": 5}, 30),
+        ({"train_way": 5, "train_shot": 10, "train_query": None}, 50),  # Reptile trains on supports alone
+        ({"batch_size": 64}, 1),  # a pretraining
+    ],
+)
+def test_images_of_a_training_task(chosen, images):
+    assert images_per_task({"hyper_parameters": chosen}) == images
+
+
 def test_times_of_different_devices_are_not_compared(study, tmp_path, monkeypatch):
     assert verdict(study, MODEL, METRIC, metric="adapt_ms")["verdict"] != "untested"
     root = tmp_path / "results/synthetic/glyphs/5way_1shot/snail"
@@ -270,8 +283,8 @@ def test_wrong_claims_are_refused(tmp_path, changes, message):
 
 
 def test_quadrature_of_independent_differences():
-    one = Interval(*(np.array(x) for x in (0.5, 0.4, 0.7, 0.0)), "episodes")
-    two = Interval(*(np.array(x) for x in (0.2, 0.1, 0.3, 0.0)), "episodes")
+    one = Interval(*(np.array(x) for x in (0.5, 0.4, 0.7)), "episodes")
+    two = Interval(*(np.array(x) for x in (0.2, 0.1, 0.3)), "episodes")
     found = subtracted(one, two)
     assert float(found.mean) == pytest.approx(0.3)
     assert float(found.low) == pytest.approx(0.3 - np.hypot(0.1, 0.1))

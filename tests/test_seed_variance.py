@@ -5,7 +5,7 @@ import pytest
 
 from bench.statistics import intervals
 from bench.statistics.multiplicity import holm
-from bench.statistics.seed_variance import SeedPrior, seed_prior
+from bench.statistics.seed_variance import Part, SeedPrior, reach, seed_prior
 from tasks.seeds import numpy_generator
 
 
@@ -90,10 +90,27 @@ def test_one_seed_has_the_spread_of_the_study(spread):
     )
 
 
-def test_without_a_prior_each_of_two_learners_has_its_own_freedom():
-    """Two learners are no sample of spreads: Welch's test."""
+@pytest.mark.parametrize("seeds", [(2, 2), (2, 3), (2, 5), (2, 10), (3, 3), (3, 5), (5, 5)])
+def test_without_a_prior_two_equal_learners_are_not_called_different(seeds):
+    """Two learners are no sample of spreads. One may scatter up to thirty times as much; nothing of it is hidden by episodes."""
+    draw, studies = numpy_generator("two", *seeds), 100_000
+    a, b = (draw.normal(0, 1, (studies, n)) for n in seeds)
+    rates = {}
+    for ratio in (1 / 30, 1 / 10, 1 / 5, 1 / 3, 1 / 2, 1, 2, 3, 5, 10, 30):
+        sides = [
+            Part(values.var(1, ddof=1) / values.shape[1], np.full(studies, values.shape[1] - 1.0))
+            for values in (a, ratio * b)
+        ]
+        distance = np.sqrt(sides[0].variance + sides[1].variance) * reach(sides, 0.025, prior=False)
+        rates[ratio] = np.mean(np.abs(a.mean(1) - ratio * b.mean(1)) > distance)
+    print(f"\n{seeds}: {max(rates.values()):.3f} at worst, {rates[1]:.3f} alike")
+    assert max(rates.values()) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
+    assert rates[1] >= 0.008, "not so cautious that alike learners are never told apart"
+
+
+def test_without_a_prior_two_learners_are_compared_by_that_rule():
     for scale in (1, 3):
-        tables = studies(f"two {scale}", (0.005, 0.005 * scale), (2, 2))
+        tables = studies(f"two {scale}", (0.005, 0.005 * scale), (2, 3))
         p = intervals.paired(*tables, draws=100).p
         assert np.mean(p < 0.05) <= 0.05
 

@@ -16,6 +16,7 @@ from bench.results.run_folder import RunResult
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults
+from bench.statistics.priors import priors_by_key
 
 ACCURACY = metrics.main_metric("classification")
 SCORES = tuple(metrics.calibration("classification"))
@@ -42,28 +43,43 @@ def condition_groups(setting: Setting, results: LearnerResults) -> dict[Group, l
     return dict(groups)
 
 
-def score_rows(setting: Setting, results: dict[str, LearnerResults]) -> list[dict]:
-    """Return each of `SCORES` with its interval over seeds and episodes; no rows for a regression. results: by metric.
+def score_rows(setting: Setting, learners: list[dict[str, LearnerResults]]) -> list[dict]:
+    """Return each of `SCORES` with its interval over seeds and episodes; no rows for a regression. learners: by metric.
 
     The calibration error is that of each condition and seed over all its episodes, averaged afterwards. It is biased
     upwards where queries are few; the interval holds the side on which each bin errs
-    (bench.protocol.scores.calibration_shares).
+    (bench.protocol.scores.calibration_shares). What is known of the spread over seeds comes from all learners in their
+    reported modes, as in cells.
     """
-    if "ece" not in results:
-        return []
-    rows, accuracy = [], results[ACCURACY]
-    for group, members in condition_groups(setting, accuracy).items():
-        if len({accuracy.values[condition].shape for condition in members}) > 1:
-            continue  # the study was changed between two seeds
-        means = _means(results, members)
-        interval = intervals.two_level_interval(np.stack([means[metric] for metric in SCORES]))
-        seeds, episodes = means["ece"].shape
-        counts = {"n_seeds": seeds, "n_episodes": episodes, "n_conditions": len(members)}
-        for i, metric in enumerate(SCORES):
-            low, high = _clipped(metric, interval.low[i], interval.high[i])
-            named = {**_names(setting, accuracy, group), "metric": metric}
-            rows.append({**named, "mean": interval.mean[i], "low": low, "high": high, **counts})
+    found = [(results, _by_group(setting, results)) for results in learners if "ece" in results]
+    reported = [
+        {
+            name: scores
+            for (mode, name), (scores, _) in groups.items()
+            if mode == results[ACCURACY].reported_mode
+        }
+        for results, groups in found
+    ]
+    priors, rows = priors_by_key(reported), []
+    for results, groups in found:
+        for group, (scores, n_conditions) in groups.items():
+            interval = intervals.two_level_interval(scores, prior=priors.get(group[1]))
+            counts = {"n_seeds": scores.shape[1], "n_episodes": scores.shape[2], "n_conditions": n_conditions}
+            for i, metric in enumerate(SCORES):
+                low, high = _clipped(metric, interval.low[i], interval.high[i])
+                named = {**_names(setting, results[ACCURACY], group), "metric": metric}
+                rows.append({**named, "mean": interval.mean[i], "low": low, "high": high, **counts})
     return rows
+
+
+def _by_group(setting: Setting, results: dict[str, LearnerResults]) -> dict[Group, tuple[np.ndarray, int]]:
+    """Return `SCORES` `[scores, seeds, episodes]` and the number of conditions of each group."""
+    values, found = results[ACCURACY].values, {}
+    for group, members in condition_groups(setting, results[ACCURACY]).items():
+        if len({values[condition].shape for condition in members}) == 1:  # else edited between two seeds
+            means = _means(results, members)
+            found[group] = np.stack([means[metric] for metric in SCORES]), len(members)
+    return found
 
 
 def _means(results: dict[str, LearnerResults], members: list[Condition]) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ def cell_rows(setting: Setting, results: LearnerResults, priors: Priors) -> list
     """
     rows, kept = {}, {c: without_diverged(setting, results.metric, v) for c, v in results.values.items()}
     values = {condition: table for condition, (table, _) in kept.items()}
-    for conditions, stack, prior in batches_with_priors(values, priors):
+    for conditions, stack, prior in batches_with_priors(values, lambda c: priors.get(c.any_mode())):
         interval = intervals.two_level_interval(stack, prior=prior)
         within = [np.mean([episode_interval(seed)[1] for seed in table]) for table in stack]
         for i, condition in enumerate(conditions):

@@ -44,8 +44,8 @@ def cost_effect(claim: dict, contestants: Contestants) -> Effect:
     interval = ttest_ind(*means, equal_var=False).confidence_interval()
     difference = np.mean(means[0]) - np.mean(means[1])
     if np.ptp(means[0]) == np.ptp(means[1]) == 0:  # without any spread, the test has no interval
-        interval = Interval(difference, difference, difference, np.nan, "")
-    both = Interval(difference, interval.low, interval.high, np.array(np.nan), "algorithms")
+        interval = Interval(difference, difference, difference, "")
+    both = Interval(difference, interval.low, interval.high, "algorithms")
     seeds = min(len(found) for side in costs for found in side.values())
     return Effect(both, seeds, 0, **_bounds(*costs))
 

@@ -90,4 +90,4 @@ def subtracted(a: Interval, b: Interval) -> Interval:
     low = mean - np.hypot(a.mean - a.low, b.high - b.mean)
     high = mean + np.hypot(a.high - a.mean, b.mean - b.low)
     levels = EPISODES if EPISODES in (a.levels, b.levels) else a.levels
-    return replace(a, mean=mean, low=low, high=high, p=np.array(np.nan), levels=levels)
+    return Interval(mean, low, high, levels)

@@ -41,10 +41,13 @@ def _equal(key: str, values: list) -> bool:
 
 
 def images_per_task(record: dict) -> int:
-    """Return the images of a training task, support and queries; 1 in a pretraining, whose tasks are images."""
+    """Return the images of a training task, support and queries; 1 in a pretraining, whose tasks are images.
+
+    Reptile trains on supports alone: it has no queries.
+    """
     chosen = record["hyper_parameters"]
     way, shot, query = (chosen.get(key) for key in ("train_way", "train_shot", "train_query"))
-    return way * (shot + query) if way and shot else 1
+    return way * (shot + (query or 0)) if way and shot else 1
 
 
 def images_seen(record: dict) -> int:

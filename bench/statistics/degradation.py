@@ -6,14 +6,17 @@ any other mean.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
 from bench.results.condition import ALL_SHIFTS
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
-from bench.statistics import intervals
-from bench.statistics.gather import LearnerResults, batches, common
+from bench.statistics.gather import LearnerResults, common
+from bench.statistics.intervals import contrast
+from bench.statistics.priors import priors_by_key
+from bench.statistics.seed_variance import SeedPrior
 from bench.statistics.severities import severity_curves
 
 FAMILIES = ("model-based", "optimization-based", "metric-based")
@@ -46,21 +49,27 @@ def degradation_rows(setting: Setting, learners: list[LearnerResults]) -> list[d
     """Return a row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts.
 
     Classification only: regression is shifted by redrawing its tasks, at one severity. The value of a family is the mean
-    over its algorithms (without variants), seed by seed. These algorithms are given, not drawn: the interval says nothing
-    of others.
+    over its algorithms (without variants). These algorithms are given, not drawn: the interval says nothing of others.
+    What is known of the spread over seeds comes from all learners, as in comparisons.
     """
+    learners = [one for one in learners if one.values and one.metric == METRIC]
+    found = [_tables(setting, one) for one in learners]
+    priors = priors_by_key(tables for tables, _ in found)
     by_family, rows = defaultdict(list), []
-    for one in learners:
-        if one.values and one.metric == METRIC:
-            tables, highest = _tables(setting, one)
-            facts = {"algorithm": one.algorithm, "title": one.record["title"], "family": one.record["family"]}
-            rows += _rows(setting, tables, highest, {**facts, "mode": one.reported_mode, "n_algorithms": 1})
-            if not one.record.get("variant_of"):
-                by_family[one.record["family"]].append((tables, highest))
+    for one, (tables, highest) in zip(learners, found, strict=True):
+        facts = {"algorithm": one.algorithm, "title": one.record["title"], "family": one.record["family"]}
+        facts |= {"mode": one.reported_mode}
+        rows += [
+            _row(setting, key, [table], [highest[key]], facts, priors[key]) for key, table in tables.items()
+        ]
+        if not one.record.get("variant_of"):
+            by_family[one.record["family"]].append((tables, highest))
     for family in [family for family in FAMILIES if family in by_family]:
-        for tables, highest, count in _family_means(by_family[family]):
-            facts = {"algorithm": family, "title": f"Mean of {count} {family}", "family": family}
-            rows += _rows(setting, tables, highest, {**facts, "mode": "", "n_algorithms": count})
+        members = by_family[family]
+        for key in dict.fromkeys(key for tables, _ in members for key in tables):
+            tested = [(tables[key], highest[key]) for tables, highest in members if key in tables]
+            facts = {"algorithm": family, "title": f"Mean of {len(tested)} {family}", "family": family}
+            rows.append(_row(setting, key, *zip(*tested, strict=True), {**facts, "mode": ""}, priors[key]))
     return rows
 
 
@@ -80,29 +89,25 @@ def _tables(setting: Setting, results: LearnerResults) -> tuple[Tables, dict[Key
     return tables, highest
 
 
-def _family_means(members: list[tuple[Tables, dict[Key, int]]]) -> list[tuple[Tables, dict[Key, int], int]]:
-    """Return by key the mean over the members tested under it, their highest severity and their number."""
-    means = []
-    for key in dict.fromkeys(key for tables, _ in members for key in tables):
-        found = [(tables[key], highest[key]) for tables, highest in members if key in tables]
-        mean = common([table for table, _ in found]).mean(axis=0)
-        means.append(({key: mean}, {key: max(severity for _, severity in found)}, len(found)))
-    return means
-
-
-def _rows(setting: Setting, tables: Tables, highest: dict[Key, int], facts: dict) -> list[dict]:
-    rows = {}
-    for keys, stack in batches(tables):
-        interval = intervals.two_level_interval(stack)
-        for i, key in enumerate(keys):
-            (area, slope), lows, highs = interval.mean[i], interval.low[i], interval.high[i]
-            area_low, area_high = clipped(METRIC, lows[0], highs[0])
-            rows[key] = {
-                **setting._asdict(),
-                **facts,
-                **{"scope": key[0], "shift": key[1], "highest": highest[key]},
-                **{"area": area, "area_low": area_low, "area_high": area_high},
-                **{"slope": slope, "slope_low": lows[1], "slope_high": highs[1]},
-                **{"n_seeds": stack.shape[-2], "n_episodes": stack.shape[-1]},
-            }
-    return [rows[key] for key in tables]
+def _row(
+    setting: Setting,
+    key: Key,
+    tables: Sequence[np.ndarray],
+    highest: Sequence[int],
+    facts: dict,
+    prior: SeedPrior | None,
+) -> dict:
+    """Return the row of a learner, or of the learners of a family: tables, highest severities of each."""
+    episodes = min(table.shape[-1] for table in tables)
+    interval = contrast([table[..., :episodes] for table in tables], [], prior=prior)
+    (area, slope), lows, highs = interval.mean, interval.low, interval.high
+    area_low, area_high = clipped(METRIC, lows[0], highs[0])
+    return {
+        **setting._asdict(),
+        **facts,
+        **{"scope": key[0], "shift": key[1], "highest": max(highest)},
+        **{"area": area, "area_low": area_low, "area_high": area_high},
+        **{"slope": slope, "slope_low": lows[1], "slope_high": highs[1]},
+        **{"n_algorithms": len(tables), "n_seeds": min(table.shape[-2] for table in tables)},
+        **{"n_episodes": episodes},
+    }

@@ -22,7 +22,7 @@ cover 93.1 to 97.3 %. tests/test_intervals.py measures the coverage on accuracie
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy import special
@@ -40,14 +40,21 @@ class Interval:
     """A mean with its confidence interval; arrays when several cells were computed at once.
 
     levels: `SEEDS_AND_EPISODES`, or `EPISODES` when one seed was given and the spread over trainings is unknown: the
-    interval then speaks of this trained model, not of the algorithm, and p is NaN.
+    interval then speaks of this trained model, not of the algorithm. law: of the error of the mean, where it is known.
     """
 
     mean: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    p: np.ndarray
     levels: str
+    law: "_Law | None" = None
+
+    @cached_property
+    def p(self) -> np.ndarray:
+        """Two-sided p of a mean of zero; NaN where one seed or no law tells how trainings differ."""
+        if self.law is None or self.levels == EPISODES:
+            return np.full(np.shape(self.mean), np.nan)
+        return self.law.p_value(self.mean)
 
 
 def _resample(generator: np.random.Generator, episodes: int, draws: int) -> np.ndarray:
@@ -153,9 +160,7 @@ def _interval(
     law = _Law(parts, prior is not None, episode_variance, episodes, _side_factors(shift, level))
     tail = (1 - level) / 2
     low, high = mean - law.reach(tail, below=True), mean + law.reach(tail, below=False)
-    if both_levels:
-        return Interval(mean, low, high, law.p_value(mean), SEEDS_AND_EPISODES)
-    return Interval(mean, low, high, np.full(np.shape(mean), np.nan), EPISODES)
+    return Interval(mean, low, high, SEEDS_AND_EPISODES if both_levels else EPISODES, law)
 
 
 def _side_part(side: Side, prior: SeedPrior | None) -> Part:

@@ -7,6 +7,7 @@ from bench.statistics import intervals
 from bench.statistics.gather import LearnerResults, same_shape
 from bench.statistics.multiplicity import holm
 from bench.statistics.priors import Priors
+from bench.statistics.seed_variance import seed_prior
 
 MODE_COLUMNS = [
     *[*SETTING_COLUMNS, "algorithm", "title", "family", "paper"],
@@ -19,16 +20,15 @@ def mode_rows(setting: Setting, learners: list[LearnerResults], priors: Priors) 
     """Return a row per learner tested in both modes: transductive minus inductive, in distribution; Holm over the rows.
 
     The same models answer the same episodes in both modes, so the difference is paired by seed, too. The modes' own
-    intervals are those of cells.csv.
+    intervals are those of cells.csv. How a difference varies over seeds is told by all learners, as in separation.csv.
     """
     conditions, rows = [own_condition(setting, mode) for mode in MODES], []
     prior = priors.get(conditions[0].any_mode())
-    for one in learners:
-        tables = [one.values[condition] for condition in conditions if condition in one.values]
-        if len(tables) < 2 or not same_shape(tables):
-            continue
-        inductive, transductive = tables
-        difference = intervals.two_level_interval(transductive - inductive)
+    found = [(one, [one.values[c] for c in conditions if c in one.values]) for one in learners]
+    found = [(one, tables) for one, tables in found if len(tables) == len(MODES) and same_shape(tables)]
+    of_difference = seed_prior([transductive - inductive for _, (inductive, transductive) in found])
+    for one, (inductive, transductive) in found:
+        difference = intervals.two_level_interval(transductive - inductive, prior=of_difference)
         own = [intervals.two_level_interval(table, prior=prior) for table in (inductive, transductive)]
         row = setting._asdict() | {"algorithm": one.algorithm}
         row |= {key: one.record[key] for key in ("title", "family")} | {"paper": one.record["paper_mode"]}

@@ -1,7 +1,9 @@
 """What all learners of a setting tell about the spread over seeds, by condition: one prior for cells, pairs and claims."""
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import astuple
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from bench.results.condition import Condition
 from bench.statistics.gather import LearnerResults, Values, batches, same_shape
 from bench.statistics.seed_variance import SeedPrior, seed_prior
 
+Key = TypeVar("Key")
 Priors = dict[Condition, SeedPrior | None]
 """Priors by condition, the mode left out: learners are compared in their reported modes."""
 
@@ -48,14 +51,21 @@ def prior_of_measures(tables: list[np.ndarray]) -> SeedPrior | None:
     return joined([prior or some for prior in priors])
 
 
+def priors_by_key(tables: Iterable[dict[Key, np.ndarray]]) -> dict[Key, SeedPrior | None]:
+    """Return what tables `[measures, seeds, episodes]`, by key, of several learners tell of the measures of each key."""
+    found = defaultdict(list)
+    for of_one in tables:
+        for key, table in of_one.items():
+            found[key].append(table)
+    return {key: prior_of_measures(some) for key, some in found.items()}
+
+
 def batches_with_priors(
-    values: Values, priors: Priors
-) -> list[tuple[list[Condition], np.ndarray, SeedPrior | None]]:
-    """Stack tables of equal shape as `batches` does, those with a prior apart from those without."""
+    tables: dict[Key, np.ndarray], priors: Callable[[Key], SeedPrior | None]
+) -> list[tuple[list[Key], np.ndarray, SeedPrior | None]]:
+    """Stack tables of equal shape as `batches` does, those with a prior apart from those without. priors: that of a key."""
     found = []
     for known in (True, False):
-        part = {c: table for c, table in values.items() if (priors.get(c.any_mode()) is not None) == known}
-        found += [
-            (keys, stack, joined([priors.get(c.any_mode()) for c in keys])) for keys, stack in batches(part)
-        ]
+        part = {key: table for key, table in tables.items() if (priors(key) is not None) == known}
+        found += [(keys, stack, joined([priors(key) for key in keys])) for keys, stack in batches(part)]
     return found

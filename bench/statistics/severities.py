@@ -12,9 +12,9 @@ from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.cells import joined_means
-from bench.statistics.gather import LearnerResults, batches, common
+from bench.statistics.gather import LearnerResults, common
 from bench.statistics.intervals import two_level_interval
-from bench.statistics.priors import joined, prior_of_measures
+from bench.statistics.priors import batches_with_priors, priors_by_key
 from bench.statistics.seed_variance import SeedPrior
 
 SEVERITY_COLUMNS = [
@@ -61,11 +61,7 @@ def severity_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict
     shifted tasks of a regression are drawn anew and have no clean counterpart.
     """
     found = [(one, _pairs(setting, one)) for one in learners if one.metric == METRIC]
-    tables = defaultdict(list)
-    for _, pairs in found:
-        for place, pair in pairs.items():
-            tables[place].append(pair)
-    priors = {place: prior_of_measures(pairs) for place, pairs in tables.items()}
+    priors = priors_by_key(pairs for _, pairs in found)
     return [row for one, pairs in found for row in _learner_rows(setting, one, pairs, priors)]
 
 
@@ -94,8 +90,7 @@ def _learner_rows(
 ) -> list[dict]:
     """Return a learner's rows. What is known of the spread over seeds is that of all learners, as in comparisons."""
     rows = {}
-    for places, stack in batches(pairs):
-        prior = joined([priors[place] for place in places])
+    for places, stack, prior in batches_with_priors(pairs, priors.get):
         interval = two_level_interval(stack, prior=prior)
         for i, (scope, shift, severity) in enumerate(places):
             (mean, change), lows, highs = interval.mean[i], interval.low[i], interval.high[i]

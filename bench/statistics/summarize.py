@@ -101,8 +101,8 @@ def _setting_rows(setting: Setting, group: Found, yardsticks: dict[str, bool]) -
     rows["losses"] = loss_rows(setting, main, yardsticks)
     rows["separation"] = separation_rows(setting, main)
     rows["modes"] = mode_rows(setting, main, priors[main_metric(kind)])
+    rows["calibration_scores"] = score_rows(setting, list(results.values()))
     for name, by_metric in results.items():
-        rows["calibration_scores"] += score_rows(setting, by_metric)
         rows["calibration"] += bin_rows(setting, by_metric, runs[name])
     return rows
 

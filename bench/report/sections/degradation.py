@@ -18,7 +18,7 @@ ID, TITLE, ORDER, WITHIN = "degradation", "Area under the degradation curve", 41
 CAPTION = (
     "Accuracy averaged along its fall: the area under the curve over severity, from 0 to the highest, divided by its "
     "width and averaged over the shifts, with a 95 % interval over {seeds} and the {shift_episodes} that all severities "
-    "share. Open diamonds: mean over the learners of a family, seed by seed. Its interval holds for these learners: "
+    "share. Open diamonds: mean over the learners of a family. Its interval holds for these learners: "
     "trainings and episodes vary in it, the choice of learners does not. The dotted line is chance."
 )
 TABLE = (
