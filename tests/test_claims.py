@@ -10,7 +10,6 @@ import yaml
 from bench.paths import results_root
 from bench.statistics import claims
 from bench.statistics.claim_effects import subtracted
-from bench.statistics.claim_training import images_per_task
 from bench.statistics.claims import judge, judge_study, load_claims
 from bench.statistics.intervals import Interval
 from bench.statistics.summarize import summarize
@@ -163,18 +162,6 @@ def test_images_count_not_tasks(study, tmp_path, monkeypatch):
     assert verdict(wide, MODEL, METRIC, metric="images_to_reach", reach=0.5)["effect"] == pytest.approx(
         before - 3
     )
-
-
-@pytest.mark.parametrize(
-    ("chosen", "images"),
-    [
-        ({"train_way": 5, "train_shot": 1, "train_query": 5}, 30),
-        ({"train_way": 5, "train_shot": 10, "train_query": None}, 50),  # Reptile trains on supports alone
-        ({"batch_size": 64}, 1),  # a pretraining
-    ],
-)
-def test_images_of_a_training_task(chosen, images):
-    assert images_per_task({"hyper_parameters": chosen}) == images
 
 
 def test_times_of_different_devices_are_not_compared(study, tmp_path, monkeypatch):
