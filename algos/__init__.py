@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ def pretrainings() -> dict[str, Path]:
     }
 
 
+@cache
 def name_of(algorithm: str) -> str:
     """`protonet` -> `protonet`; `my/own/learner.py` -> `learner`."""
     return Path(algorithm).stem

@@ -137,8 +137,10 @@ class Outdated:
         """Files that are missing, or whose size is not the recorded one."""
         found = []
         for name in names:
-            path = result.folder / name
-            size = path.stat().st_size if path.exists() else None
+            try:
+                size = (result.folder / name).stat().st_size
+            except OSError:
+                size = None
             recorded = result.recorded.get(name, "").split(":")[0]
             reason = f"{name} is missing" if size is None else f"{name} has another size than was written"
             found.append((str(size) != recorded, reason))

@@ -1,33 +1,39 @@
 """A quick check of records against the few words of JSON schema that they use: a study may have ten thousand of them."""
 
+from collections.abc import Callable
 from typing import Any
 
-TYPES = {"object": dict, "string": str, "integer": int, "number": (int, float), "null": type(None)}
+TYPES = {"object": {dict}, "string": {str}, "integer": {int}, "number": {int, float}, "null": {type(None)}}
 WORDS = {"type", "enum", "minimum", "properties", "required", "additionalProperties"}
-
-DEEPER = {"properties", "required", "additionalProperties"}
-"""Words about what is in an object."""
+_CHECKS: dict[int, tuple[Callable[[Any], bool], dict[str, Any]]] = {}
+"""Check of each schema, by the identity of the schema, which stands beside it so that it keeps its identity."""
 
 
 def fits(value: Any, schema: dict[str, Any]) -> bool:
     """Whether a value certainly fits a schema. False also where the schema says what this check does not know."""
-    if not schema.keys() <= WORDS or ("enum" in schema and value not in schema["enum"]):
-        return False
+    if id(schema) not in _CHECKS:
+        _CHECKS[id(schema)] = (_check(schema), schema)
+    return _CHECKS[id(schema)][0](value)
+
+
+def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
+    """Turn a schema into a function once: reading it again for every value takes most of the time."""
     kinds = schema.get("type", ())
-    if isinstance(kinds, str):
-        if not _is(value, kinds):
+    types = set().union(*(TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)))
+    allowed, least, required = (schema.get(word) for word in ("enum", "minimum", "required"))
+    known = {key: _check(part) for key, part in schema.get("properties", {}).items()}
+    others = _check(schema["additionalProperties"]) if "additionalProperties" in schema else None
+    unknown = not schema.keys() <= WORDS
+
+    def check(value: Any) -> bool:
+        if unknown or (types and type(value) not in types) or (allowed is not None and value not in allowed):
             return False
-    elif kinds and not any(_is(value, kind) for kind in kinds):
-        return False
-    if "minimum" in schema and value is not None and not value >= schema["minimum"]:
-        return False
-    if not isinstance(value, dict) or not schema.keys() & DEEPER:
-        return True
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
-    return all(key in value for key in schema.get("required", [])) and all(
-        fits(item, known.get(key, others)) for key, item in value.items()
-    )
+        if least is not None and value is not None and not value >= least:
+            return False
+        if not isinstance(value, dict):
+            return True
+        return all(key in value for key in required or ()) and all(
+            part(item) for key, item in value.items() if (part := known.get(key, others))
+        )
 
-
-def _is(value: Any, kind: str) -> bool:
-    return isinstance(value, TYPES[kind]) and (kind == "object" or not isinstance(value, bool))
+    return check

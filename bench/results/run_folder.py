@@ -5,6 +5,7 @@ Every writer is atomic and deterministic: the same content gives the same bytes.
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,7 @@ class RunResult:
             "(snakemake does, or `python -m bench test`); the training is kept"
         )
 
-    @property
+    @cached_property
     def _lacking(self) -> list[str]:
         return [name for name in TEST_FILES if not (self.folder / name).exists()]
 
@@ -152,12 +153,12 @@ class RunResult:
 
 
 def _read_json(path: Path, schema: dict) -> dict | None:
-    if not path.exists():
-        return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(record, dict):
             raise ValueError(f"a {type(record).__name__} in place of a mapping")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except (OSError, ValueError) as error:
         raise ResultError(
             f"{path}: not valid JSON ({error}); delete the file and run its job again (snakemake does)"

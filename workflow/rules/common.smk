@@ -62,6 +62,8 @@ META = f"{prepared_root()}/{{dataset}}/meta.json"
 STREAM = STUDY.settings.stream
 STREAMS = f"{results_root()}/stream"
 
+SIGNAL_BEFORE_END = "--signal=TERM@60"
+
 # A GPU is a resource only where there is one to share. A cluster's login node has none, so its profile sets this itself.
 # The driver is asked, and only when the study leaves the device open.
 _device = STUDY.settings.train.device

@@ -17,13 +17,14 @@ rule stream:
         "../../environment.yml"
     resources:
         gpu=GPU,
+        slurm_extra=SIGNAL_BEFORE_END,
     params:
         name=lambda wildcards: wildcards.learner.split("-")[0],
         options=stream_options,
         updates=stream_updates,
         device=STUDY.settings.train.device,
     shell:
-        "python -m bench stream {params.name} --labels {wildcards.labels} --seed {wildcards.seed} --no-figure "
+        "exec python -m bench stream {params.name} --labels {wildcards.labels} --seed {wildcards.seed} --no-figure "
         "--updates {params.updates} --device {params.device} {params.options} > {log:q} 2>&1"
 
 

@@ -20,7 +20,10 @@ rule train:
         gpu=GPU,
         runtime=runtime(training_cost, otherwise=12 * 60),
         mem_mb=memory(training_cost),
+        # SLURM: a minute before the time limit, the training saves a checkpoint and ends. The next attempt resumes from it.
+        slurm_extra=SIGNAL_BEFORE_END,
     params:
         study=STUDY_FILE,
     shell:
-        "python -m bench train {params.study:q} {wildcards.run:q} > {log:q} 2>&1"
+        # `exec`: SLURM signals every process of a job, and a shell would die of it, and the training with it.
+        "exec python -m bench train {params.study:q} {wildcards.run:q} > {log:q} 2>&1"
