@@ -109,7 +109,7 @@ def load(name: str, root: Path | None = None) -> ImageData:
             f"{folder} is not prepared: run `python -m bench prepare {shlex.quote(name)}`"
         )
     originals = folder / "originals.npy"
-    meta = json.loads((folder / "meta.json").read_text())
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     if "kind" in meta:  # the key's name in data prepared by earlier versions
         meta["imagery"] = meta.pop("kind")
     return ImageData(

@@ -1,6 +1,8 @@
 """Machines as they are: full disks, read-only results, jobs that outlive their workflow."""
 
+import ast
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -8,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import explained
+from bench.__main__ import explained, main
+from bench.paths import ROOT
 from bench.results import room
 from bench.results.run_lock import NAME, run_lock
 from tests import planted
@@ -56,3 +59,38 @@ def test_a_lock_is_waited_for_and_leaves_no_file(tmp_path, capsys):
     with run_lock(tmp_path, "run") as waited:
         assert not waited
     assert "run: another process works on it" in capsys.readouterr().out
+
+
+def test_a_terminal_without_utf8_gets_what_it_can_show(monkeypatch):
+    from bench.verbs import schema
+
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="latin-1"))
+    monkeypatch.setattr(schema, "main", lambda args: print("93 % ± 2 → 統") or 0)
+    assert main(["schema"]) == 0
+    sys.stdout.flush()
+    assert shown.getvalue() == "93 % ± 2 ? ?\n".encode("latin-1")
+
+
+def test_every_text_file_names_its_encoding():
+    """Otherwise the locale decides, and a file written on one machine is read as something else on another."""
+    found = []
+    for path in [path for name in ("bench", "algos", "tasks") for path in (ROOT / name).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call) and _opens_text(node):
+                found += [] if _names_encoding(node) else [f"{path}:{node.lineno}"]
+    assert not found
+
+
+def _opens_text(call: ast.Call) -> bool:
+    """Whether a call is `path.read_text`, `path.write_text`, `path.open()`, or `open` without `b` in its mode."""
+    name, words = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+    if name.endswith((".read_text", ".write_text")):
+        return True
+    modes = [argument.value for argument in call.args[name == "open" :] if isinstance(argument, ast.Constant)]
+    opens = name == "open" or (name.endswith(".open") and not call.args and not words)
+    return opens and not any("b" in str(mode) for mode in modes)
+
+
+def _names_encoding(call: ast.Call) -> bool:
+    return any(keyword.arg == "encoding" for keyword in call.keywords)

@@ -19,7 +19,7 @@ def peak_memory_mb(device: torch.device) -> float:
 def _resident_peak() -> int:
     """Return bytes. On Linux getrusage starts from the peak of the parent process, so it is asked second."""
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8")) if status.exists() else None
     if found:
         return 1024 * int(found[1])
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -31,7 +31,7 @@ def collect(folder: Path) -> pd.DataFrame:
     """
     tables = []
     for path in sorted(folder.glob("*/seed*/presentations.csv")):
-        run = json.loads((path.parent / "run.json").read_text())
+        run = json.loads((path.parent / "run.json").read_text(encoding="utf-8"))
         facts = {"learner": run["learner"], "variant": path.parents[1].name, "seed": run["seed"]}
         tables.append(pd.read_csv(path).assign(**facts, updates=run["updates"]))
     if not tables:

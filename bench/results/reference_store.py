@@ -86,7 +86,7 @@ def add_run(folder: Path) -> Path:
     table = table.assign(_shifted=~clean(table)).sort_values(_ROW_ORDER, kind="stable")[COLUMNS]
     path = episodes_path(root, result.run)
     write_parquet(path, result.episodes()[[*CONDITION_COLUMNS, "episode", result.metric]])
-    write_text(path.with_suffix(".json"), (folder / "run.json").read_text())
+    write_text(path.with_suffix(".json"), (folder / "run.json").read_text(encoding="utf-8"))
     write_csv(root / "results.csv", table)
     return path
 

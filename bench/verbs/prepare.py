@@ -21,5 +21,5 @@ def main(args: argparse.Namespace) -> int:
         prepare(name, force=args.force)
         folder = prepared_root() / folder_name(name)
         print(f"{folder}: {'already prepared' if done else 'prepared'}\n")
-        print((folder / "card.md").read_text())
+        print((folder / "card.md").read_text(encoding="utf-8"))
     return 0

@@ -121,7 +121,9 @@ def _headline_row(part: pd.DataFrame) -> dict:
         low, high = clipped(row["metric"], float(interval.low), float(interval.high))
         row |= {"mean": float(interval.mean), "low": low, "high": high}
     record = episodes_path(reference_root(), first).with_suffix(".json")
-    return row | _literature(row, used_network(json.loads(record.read_text())["hyper_parameters"]))
+    return row | _literature(
+        row, used_network(json.loads(record.read_text(encoding="utf-8"))["hyper_parameters"])
+    )
 
 
 def _literature(row: dict, network: str | None) -> dict:

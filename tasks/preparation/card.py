@@ -191,6 +191,6 @@ def _framed(image: np.ndarray, drawings: bool) -> np.ndarray:
 def write_card(built: Built, folder: Path) -> None:
     """Write card.json, card.md and sheet.png into the folder."""
     card = make_card(built)
-    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n")
-    (folder / "card.md").write_text(to_markdown(card))
+    (folder / "card.json").write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "card.md").write_text(to_markdown(card), encoding="utf-8")
     draw_sheet(built.images, folder / "sheet.png", built.meta["imagery"] == "glyphs")

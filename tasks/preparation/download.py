@@ -81,7 +81,7 @@ def is_there(source: SourceFile) -> bool:
 
 
 def load_sources(path: Path = SOURCES) -> dict:
-    return yaml.safe_load(path.read_text())
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def fetch(source: SourceFile, read: Callable[[Any], Read]) -> Read:

@@ -18,7 +18,9 @@ CLASSES = SHIPPED / "splits" / "miniimagenet.json"
 class Spec:
     """What the data set must hold: part -> classes, images per class, side length in pixels."""
 
-    classes: dict[str, list[str]] = field(default_factory=lambda: json.loads(CLASSES.read_text()))
+    classes: dict[str, list[str]] = field(
+        default_factory=lambda: json.loads(CLASSES.read_text(encoding="utf-8"))
+    )
     per_class: int = 600
     size: int = 84
 

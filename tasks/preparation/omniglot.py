@@ -88,7 +88,7 @@ def _fetch(name: str, facts: dict) -> Drawings:
 
 def _alphabets(name: str) -> list[str]:
     """Alphabets of an original archive: those of the evaluation set, or the others."""
-    parts = json.loads((SPLITS / "omniglot_lake.json").read_text())
+    parts = json.loads((SPLITS / "omniglot_lake.json").read_text(encoding="utf-8"))
     return sorted(parts["test"] if "evaluation" in name else parts["train"] + parts["val"])
 
 
@@ -179,7 +179,7 @@ def stack_classes(drawings: Drawings) -> tuple[np.ndarray, list[str]]:
 
 def read_split(path: Path, classes: list[str]) -> dict[str, list[int]]:
     """Read a file of part -> alphabets or single characters as part -> class indices."""
-    names = {part: set(entries) for part, entries in json.loads(path.read_text()).items()}
+    names = {part: set(entries) for part, entries in json.loads(path.read_text(encoding="utf-8")).items()}
     return {
         part: [i for i, name in enumerate(classes) if name in entries or name.split("/")[0] in entries]
         for part, entries in names.items()

@@ -76,6 +76,6 @@ def _build(name: str, scratch: Path) -> Built:
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock; a second process waits for it and then finds the work done."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
+    with open(path, "wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -60,7 +60,7 @@ def _digest(path: Path) -> str:
 
 def _read(notes: Path) -> dict:
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(notes.read_text())
+        found = json.loads(notes.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}
     return {}
 
@@ -69,5 +69,5 @@ def _write(notes: Path, found: dict) -> None:
     """Remember what was compared; where nothing can be written, it is compared again next time."""
     part = notes.with_name(f"{notes.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
-        part.write_text(json.dumps(found))
+        part.write_text(json.dumps(found), encoding="utf-8")
         part.replace(notes)
