@@ -1,6 +1,5 @@
 """The code of docs/extend.md, applied to a copy of the project and run there: it works as written."""
 
-import os
 import re
 import subprocess
 import sys
@@ -123,16 +122,3 @@ def test_the_section_is_in_the_page_and_beside_it(extended):
         .startswith("Setting,Algorithm,Tasks/s\nStars 5-way 1-shot,Pixel")
     )
     assert (reports / "figures" / "speed.svg").exists()
-
-
-def test_own_pictures_are_prepared_as_the_page_says(tmp_path):
-    (block,) = [
-        found
-        for found in BLOCK.finditer((ROOT / "docs" / "extend.md").read_text())
-        if "my/spots.py" in found[0]
-    ]
-    apply(block[0], tmp_path)
-    paths = {"DATA_ROOT": str(tmp_path / "data"), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "my/spots.py"]
-    printed = subprocess.check_output(command, cwd=tmp_path, env=os.environ | paths, text=True)
-    assert printed.splitlines() == ["(20, 12, 28, 28, 3) [8, 9, 10]"]

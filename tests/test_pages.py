@@ -1,27 +1,63 @@
-"""The pages of docs/, tried as a reader would: every block of commands and code, from top to bottom, in a copy of the project."""
+"""The pages of docs/, tried as a reader would: every block of commands and code, from top to bottom, in a copy of the project.
+
+One study, that of own pictures, runs in Snakemake from start to end. Of the others, Snakemake makes its plan, and their jobs run in this
+process: every job that Snakemake starts spends three seconds on imports, and there are sixty.
+"""
 
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bench.study.study import load_study
+from tests.own_pictures import write_classes
+from tests.planted import bench
 from tests.workspace import ROOT, Workspace
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-PAGES = ("start", "results", "use", "idea", "network", "pretrained", "cluster", "reproduce")
+PAGES = ("start", "results", "use", "data", "idea", "network", "pretrained", "cluster", "reproduce")
 FILE = re.compile(r"# (\S+\.(?:py|yaml))\n")
 """First line of a block that is a file to be saved."""
+IN_SNAKEMAKE = ("config/taste.yaml", "my/birds.yaml")
+"""Studies that are run in Snakemake: the first has been run before, so that nothing is left to do."""
+ORDER = ("train", "test", "pictures", "summarize", "claims", "report")
+PREPARED = ("images.npy", "meta.json", "card.json", "card.md", "sheet.png", "split.csv")
+SAME = (*PREPARED, "model.safetensors", "episodes.parquet", "calibration.parquet", "cells.csv")
+"""Files of a study that hold no times."""
+STUDY = re.compile(r"snakemake --configfile (\S+)\n")
+BUDGETS = {
+    r"steps: \d+": "steps: 4",
+    r"validate_every: \d+": "validate_every: 2",
+    r"episodes: \d+": "episodes: 8",
+    r"seeds: .*": "seeds: [0]",
+    r"shots: \[1, 5\]": "shots: [1]",
+}
+"""Budgets of a study in a test."""
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Workspace:
-    """A copy of the project in which the study `taste` has been run, with the commands of this Python first."""
-    workspace = Workspace(tmp_path_factory.mktemp("pages"))
-    workspace.snakemake("--configfile", "config/taste.yaml")
+    """A copy of the project."""
+    return Workspace(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture(scope="module")
+def tasted(workspace) -> Workspace:
+    """The copy, after the study `taste` has been run in it."""
+    shrink(workspace.folder / "config" / "taste.yaml")
+    run_here(workspace, "config/taste.yaml")
     return workspace
+
+
+def shrink(file: Path) -> None:
+    text = file.read_text()
+    for old, new in BUDGETS.items():
+        text = re.sub(old, new, text)
+    file.write_text(text)
 
 
 def run(workspace: Workspace, *command: str) -> str:
@@ -32,13 +68,25 @@ def run(workspace: Workspace, *command: str) -> str:
     return done.stdout
 
 
-def follow(workspace: Workspace, page: str, **smaller: str) -> str:
-    """Do what a page says and return all that it printed. Python blocks between two commands are one script.
+def run_here(workspace: Workspace, study: str) -> None:
+    """Let Snakemake plan a study, then do its jobs in this process, each after those that it depends on."""
+    jobs = [job.split() for job in workspace.plan("--configfile", study)]
+    assert {verb for verb, *_ in jobs} == set(ORDER)
+    jobs.sort(key=lambda job: (ORDER.index(job[0]), job[-1].count("/")))  # a pretraining has the shorter name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workspace.folder)
+        patch.syspath_prepend(workspace.folder)
+        for variable in ("DATA_ROOT", "RESULTS_ROOT", "REPORTS_ROOT"):
+            patch.delenv(variable, raising=False)
+        for verb, *run_name in jobs:
+            assert bench(verb, study, *run_name) == 0, (verb, *run_name)
 
-    smaller: texts to replace in the studies under my/, after each command: the budgets of a test.
-    """
+
+def follow(workspace: Workspace, page: str) -> str:
+    """Do what a page says and return all that it printed. Python blocks between two commands are one script."""
     printed, script = "", ""
     for language, code in BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text()):
+        assert language in ("python", "sh", "yaml", "text"), f"{page}: a block of {language} is not tried"
         named = FILE.match(code)
         if named:
             file = workspace.folder / named[1]
@@ -49,26 +97,19 @@ def follow(workspace: Workspace, page: str, **smaller: str) -> str:
         elif script:
             printed, script = printed + run(workspace, sys.executable, "-c", script), ""
         if language == "sh":
-            printed += run(workspace, "bash", "-euc", code)
-            for file in workspace.folder.glob("my/*.yaml"):
-                for old, new in smaller.items():
-                    file.write_text(file.read_text().replace(old, new))
-        assert language in ("python", "sh", "yaml", "text"), f"{page}: a block of {language} is not tried"
+            printed += command(workspace, code)
+        for file in workspace.folder.glob("my/*.yaml"):
+            shrink(file)
     return printed + (run(workspace, sys.executable, "-c", script) if script else "")
 
 
-def test_results(workspace):
-    printed = follow(workspace, "results")
-    assert "numbers of 4 of 4 runs" in printed
-    assert re.search(r"protonet +none +0(\.0)? +0\.\d", printed)
-    assert len(re.findall(r"shear +3(?:\.0)? +0\.\d", printed)) == 4, printed
-
-
-def test_use(workspace):
-    printed = follow(workspace, "use")
-    assert "['alpha', 'beta', 'gamma'] (9, 3)\n(6, 3)\n" in printed
-    assert "ProtoNet: 6 pictures, 3 classes; see classified/" in printed
-    assert (workspace.folder / "classified" / "sheet.png").exists()
+def command(workspace: Workspace, code: str) -> str:
+    """Run a block of commands, or the study that it starts."""
+    study = STUDY.fullmatch(code)
+    if study and study[1] not in IN_SNAKEMAKE:
+        run_here(workspace, study[1])
+        return ""
+    return run(workspace, "bash", "-euc", code)
 
 
 def learners(workspace: Workspace, study: str) -> set[str]:
@@ -77,15 +118,45 @@ def learners(workspace: Workspace, study: str) -> set[str]:
     return set(pd.read_csv(workspace.folder / "results" / study / "tables" / "cells.csv")["algorithm"])
 
 
-def test_start(workspace):
-    assert "5 of 5 runs finished" in follow(workspace, "start")
+def test_start(tasted):
+    assert "5 of 5 runs finished" in follow(tasted, "start")
+
+
+def test_results(tasted):
+    printed = follow(tasted, "results")
+    assert "numbers of 4 of 4 runs" in printed
+    assert re.search(r"protonet +none +0(\.0)? +0\.\d", printed)
+    assert len(re.findall(r"shear +3(?:\.0)? +0\.\d", printed)) == 4, printed
+
+
+def test_use(tasted):
+    printed = follow(tasted, "use")
+    assert "['alpha', 'beta', 'gamma'] (9, 3)\n(6, 3)\n" in printed
+    assert "ProtoNet: 6 pictures, 3 classes; see classified/" in printed
+    assert (tasted.folder / "classified" / "sheet.png").exists()
+
+
+def test_data(workspace, tmp_path, monkeypatch):
+    """Thirty classes of mixed files go through Snakemake to a report, and give the same bytes again elsewhere."""
+    write_classes(workspace.folder / "my" / "birds")
+    printed = follow(workspace, "data")
+    assert "30 classes x 6 to 12 images, 28x28x3" in printed and "notes.docx" in printed
+    assert learners(workspace, "birds") == {"pixel_nn", "protonet"}
+    monkeypatch.chdir(workspace.folder)
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    assert bench("prepare", "folder:my/birds") == 0
+    for one in load_study("my/birds.yaml").runs():
+        assert bench("train", "my/birds.yaml", one.name) == bench("test", "my/birds.yaml", one.name) == 0
+    assert bench("summarize", "my/birds.yaml") == 0
+    again = [file for file in tmp_path.rglob("*.*") if file.name in SAME]
+    assert len(again) == 13
+    for file in again:
+        assert file.read_bytes() == (workspace.folder / file.relative_to(tmp_path)).read_bytes(), file
 
 
 def test_idea(workspace):
-    printed = follow(
-        workspace, "idea", **{"steps: 100": "steps: 4", "validate_every: 50": "validate_every: 4"}
-    )
-    assert "2 passed" in printed
+    assert "2 passed" in follow(workspace, "idea")
     assert learners(workspace, "idea") == {"idea", "protonet", "maml", "finetune"}
 
 
@@ -111,8 +182,8 @@ def test_pretrained(workspace):
     assert learners(workspace, "foundation") == {"protonet", "dino", "clip"}
 
 
-def test_cluster(workspace):
-    assert "Nothing to be done" in follow(workspace, "cluster")
+def test_cluster(tasted):
+    assert "Nothing to be done" in follow(tasted, "cluster")
 
 
 def test_reproduce(workspace):
