@@ -39,6 +39,15 @@ def test_the_card_audits_duplicates_across_parts():
     assert "| s (default) | train | 2 | 1 |" in to_markdown(card)
 
 
+def test_thousands_of_empty_images_are_counted_and_a_few_listed():
+    """Five million pairs: a list of them would take minutes and gigabytes."""
+    meta = small_set().meta | {"name": "empty", "digest": "d"}
+    built = Built(np.zeros((4, 1000, 1, 1), np.uint8), meta)
+    crossing = make_card(built)["duplicates"]["across_parts"]["s"]
+    assert crossing["pairs"] == 5_000_000 and len(crossing["listed"]) == 20
+    assert crossing["listed"][0] == {"parts": ["train", "val"], "images": [["a", 0], ["c", 0]]}
+
+
 def test_prepared_once_read_back_whole(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(prepare, "_build", lambda name, scratch: calls.append(name) or small_set())

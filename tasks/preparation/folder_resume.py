@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 SAVE_SECONDS = 10.0
+RECORD = "progress.json"
 
 
 class Unfinished:
     """Arrays in a folder, with a record of how far they are filled. A record with another key is of other pictures."""
 
     def __init__(self, folder: Path, **key: Any):
-        self._folder, self._file, self._saved = folder, folder / "progress.json", time.monotonic()
+        self._folder, self._file, self._saved = folder, folder / RECORD, time.monotonic()
         self._record = {"key": key}
         try:
             found = json.loads(self._file.read_text(encoding="utf-8"))

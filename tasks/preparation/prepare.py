@@ -13,6 +13,7 @@ import numpy as np
 from tasks.catalogue import FOLDER, TORCHMETA, folder_name, pictures_path, prepared_root
 from tasks.dataset import ImageData, load
 from tasks.preparation.card import Built, prepared_digest, write_card
+from tasks.preparation.folder_resume import RECORD
 from tasks.preparation.write import write_prepared
 from tasks.prepared import is_prepared
 
@@ -36,7 +37,7 @@ def _prepare(name: str, folder: Path) -> None:
     ):  # left by a killed process, since this one holds the lock
         shutil.rmtree(stale, ignore_errors=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    unfinished = folder.parent / f".{folder.name}.unfinished"  # stays where a process is killed
+    unfinished = folder.parent / f".{folder.name}.unfinished"  # stays where one is killed or interrupted
     unfinished.mkdir(exist_ok=True)
     try:
         built = _build(name, unfinished)
@@ -52,8 +53,9 @@ def _prepare(name: str, folder: Path) -> None:
             folder.rename(stage / "old")
         made.rename(folder)
         shutil.rmtree(unfinished)
-    except Exception:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    except BaseException as error:
+        if isinstance(error, Exception) or not (unfinished / RECORD).exists():
+            shutil.rmtree(unfinished, ignore_errors=True)
         raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
