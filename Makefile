@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quick taste setup test lint benchmark reference paper readme clean help
+.PHONY: quick taste setup test lint benchmark reference verify paper readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
@@ -45,6 +45,9 @@ benchmark: setup ## measure speed against the straightforward way, on one thread
 reference: setup ## resume the reference results; can be interrupted at any time
 	$(BIN)/python -m bench reference config/reference.yaml
 
+verify: setup ## test the committed weights again and compare; RUN=omniglot/5way_1shot/protonet/seed0 to choose
+	$(BIN)/python -m bench reproduce --weights $(RUN)
+
 # What paper.yaml cannot hold: other splits of the same data, learners for one kind of tasks only. PROFILE=slurm for a cluster.
 EVERYTHING := paper sinusoid_noisy memorisation polynomials omniglot_lake
 PROFILE ?= default
@@ -52,7 +55,8 @@ PROFILE ?= default
 paper: setup ## everything: paper.yaml, then the four studies of tasks that it cannot hold; PROFILE=slurm
 	for study in $(EVERYTHING); do $(BIN)/snakemake --workflow-profile profiles/$(PROFILE) --configfile config/$$study.yaml || exit 1; done
 
-readme: setup ## write the reference results into README.md
+readme: setup ## write tables, pages and READMEs of the reference results
+	$(BIN)/python -m bench reference --report
 	$(BIN)/python -m bench readme
 
 clean: ## remove the quick study and all caches; other studies, data and .venv stay

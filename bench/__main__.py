@@ -27,7 +27,11 @@ VERBS = {
     "export": ("bench.verbs.export", "everything that a study measured, as one table (parquet)"),
     "new": ("bench.verbs.new", "write a learner to start from, its test and a study of it"),
     "reference": ("bench.verbs.reference", "resume the reference results"),
-    "readme": ("bench.verbs.readme", "write the reference results into README.md"),
+    "reproduce": (
+        "bench.verbs.reproduce",
+        "check a reference result: train it again, or test its weights again",
+    ),
+    "readme": ("bench.verbs.readme", "write the findings of the reference results into the READMEs"),
 }
 
 

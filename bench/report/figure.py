@@ -102,14 +102,14 @@ class Figure:
     def save(self, folder: Path) -> None:
         """Write `<name>.svg` and `<name>.pdf`; equal input gives equal bytes."""
         with mpl.rc_context(RC):
-            canvas = self._together()
+            canvas = self.together()
             svg, pdf = FigureCanvasSVG(canvas), FigureCanvasPdf(canvas)
             atomic_write(folder / f"{self.name}.svg", lambda part: svg.print_svg(part, metadata=_NO_DATE))
             atomic_write(
                 folder / f"{self.name}.pdf", lambda part: pdf.print_pdf(part, metadata={"CreationDate": None})
             )
 
-    def _together(self) -> Canvas:
+    def together(self) -> Canvas:
         """Return all panels in rows of `columns`, the legend below."""
         columns = min(self.columns, len(self.panels))
         rows = [self.panels[i : i + columns] for i in range(0, len(self.panels), columns)]

@@ -1,4 +1,4 @@
-"""The README's figure: what was measured, with intervals, beside what was published."""
+"""The figures of the READMEs: what was measured beside what was published, and learners under shift."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figure import RC
+from bench.report.figure import Figure as Panels
 from bench.report.style import INK, Style, styles_of
 from bench.results.files import atomic_write
 from bench.results.metrics import METRICS
@@ -46,9 +47,21 @@ def draw(rows: pd.DataFrame, path: Path, mark: str) -> None:
             for place, task in enumerate(others):
                 _panel(figure.add_subplot(column[place]), task, rows, look)
         figure.legend(handles=_legend(), loc="outside lower center", ncols=4 if others else 2, frameon=False)
-        canvas = FigureCanvasSVG(figure)
-        metadata = {"Date": None, "Creator": None, "Identifier": mark}
-        atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
+        _write(figure, path, mark)
+
+
+def draw_figure(figure: Panels, path: Path, mark: str) -> None:
+    """Write a figure of the report on white."""
+    with mpl.rc_context(RC | WHITE):
+        canvas = figure.together()
+        canvas.set_facecolor("white")
+        _write(canvas, path, mark)
+
+
+def _write(figure: Figure, path: Path, mark: str) -> None:
+    metadata = {"Date": None, "Creator": None, "Identifier": mark}
+    canvas = FigureCanvasSVG(figure)
+    atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
 
 
 def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Style]) -> None:

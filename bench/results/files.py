@@ -43,6 +43,6 @@ def read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd  # most of a second, and few who write files read tables
 
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype={"git_commit": str})  # a commit may look like a number
     except (OSError, ValueError) as error:
         raise ResultError(f"{path} is damaged ({error}): delete it and run snakemake again") from error

@@ -74,12 +74,22 @@ def score_rows(setting: Setting, learners: list[dict[str, LearnerResults]]) -> l
 
 def _by_group(setting: Setting, results: dict[str, LearnerResults]) -> dict[Group, tuple[np.ndarray, int]]:
     """Return `SCORES` `[scores, seeds, episodes]` and the number of conditions of each group."""
-    values, found = results[ACCURACY].values, {}
+    found = {}
     for group, members in condition_groups(setting, results[ACCURACY]).items():
-        if len({values[condition].shape for condition in members}) == 1:  # else edited between two seeds
+        shapes = {_shape(results, condition) for condition in members}
+        if len(shapes) == 1 and shapes != {
+            None
+        }:  # else edited between two seeds, or a seed has the accuracy only
             means = _means(results, members)
             found[group] = np.stack([means[metric] for metric in SCORES]), len(members)
     return found
+
+
+def _shape(results: dict[str, LearnerResults], condition: Condition) -> tuple[int, ...] | None:
+    """Return the numbers of seeds and episodes of a condition; None where a metric lacks some of them."""
+    tables = [results[metric].values.get(condition) for metric in metrics.measured("classification")]
+    shapes = {None if table is None else table.shape for table in tables}
+    return shapes.pop() if len(shapes) == 1 else None
 
 
 def _means(results: dict[str, LearnerResults], members: list[Condition]) -> dict[str, np.ndarray]:

@@ -2,12 +2,10 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from bench.results.condition import CONDITION_COLUMNS, Condition, reported_mode
-from bench.results.files import ResultError
 from bench.results.run_folder import RunResult
 
 Values = dict[Condition, np.ndarray]
@@ -40,7 +38,7 @@ class LearnerResults:
 def gather(algorithm: str, runs: list[RunResult], metric: str | None = None) -> LearnerResults:
     """Read one metric (default: the main one of the task kind) of a learner's tested runs.
 
-    Conditions without a value are left out. Raises ResultError when two seeds have different numbers of episodes.
+    Conditions without a value are left out.
     """
     metric = metric or runs[0].metric
     return gather_all(algorithm, runs, [metric])[metric]
@@ -55,24 +53,21 @@ def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dic
             for metric in metrics:
                 values = part[metric].dropna().to_numpy(np.float64)
                 if len(values):
-                    columns[metric][condition].append((run.folder, values))
+                    columns[metric][condition].append(values)
     return {
         metric: LearnerResults(algorithm, runs[0].run, metric, _stacked(columns[metric]))
         for metric in metrics
     }
 
 
-def _stacked(columns: dict[Condition, list[tuple[Path, np.ndarray]]]) -> Values:
-    """Return the seeds of each condition as one table, clean conditions first."""
-    for condition, entries in columns.items():
-        longest, shortest = max(entries, key=lambda e: len(e[1])), min(entries, key=lambda e: len(e[1]))
-        if len(longest[1]) != len(shortest[1]):
-            raise ResultError(
-                f"{longest[0]}/episodes.parquet has {len(longest[1])} episodes and {shortest[0]}/episodes.parquet has "
-                f"{len(shortest[1])} under {condition}: the study was changed in between; test both again"
-            )
+def _stacked(columns: dict[Condition, list[np.ndarray]]) -> Values:
+    """Return the seeds of each condition as one table, clean conditions first.
+
+    Seeds may have been tested on different numbers of the same frozen episodes: those that all of them have count.
+    """
     ordered = sorted(columns, key=lambda condition: condition.order)
-    return {condition: np.stack([values for _, values in columns[condition]]) for condition in ordered}
+    fewest = {condition: min(map(len, columns[condition])) for condition in ordered}
+    return {c: np.stack([values[: fewest[c]] for values in columns[c]]) for c in ordered}
 
 
 def batches(values: dict) -> list[tuple[list, np.ndarray]]:

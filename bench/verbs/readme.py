@@ -1,194 +1,128 @@
-"""Write the README's headline table and figure, from results/reference/ alone: `python -m bench readme`.
+"""Write the READMEs' findings, tables and figures from the reference results alone: `python -m bench readme`.
 
-`--check` writes nothing and exits 1 when README.md or the figure does not match the reference results.
+README.md says what was found, with ten rows; results/reference/README.md has every row. `--check` writes nothing and exits 1
+when they do not match the tables of `python -m bench reference --report`.
 """
 
 import argparse
 import hashlib
-import json
 import sys
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from bench.report.numbers import duration, number
-from bench.report.readme_figure import draw
-from bench.report.style import family_order
-from bench.report.table import Cell, Column, Row, Table
+from bench.report.findings import findings, undecided
+from bench.report.readme_figure import draw, draw_figure
+from bench.report.reference_table import SHIFT, full_tables, headline, short_table
+from bench.report.sections import contrast
+from bench.report.summary import Summary, read_summary
 from bench.results.files import write_text
-from bench.results.metrics import clipped
-from bench.results.published import published, used_network
-from bench.results.reference_store import (
-    episode_values,
-    episodes_path,
-    load_reference,
-    own_task,
-    reference_root,
-)
-from bench.results.schema import DIVERGED
-from bench.results.setting import SETTING_COLUMNS, Setting, dataset_label, settings, task_label
-from bench.statistics.intervals import two_level_interval
+from bench.results.reference_list import FILE, listed_studies
+from bench.results.reference_store import reference_results, reference_root
+from tasks.shift_table import SHIFTS
 
 README = Path("README.md")
-FURTHER_SPLITS = ("lake", "noisy")
-"""Splits for Lake's runs and for predictive intervals: other tasks than those of published tables."""
-BEGIN, END = "<!-- reference:begin -->", "<!-- reference:end -->"
-REMEDY = "run `python -m bench readme`"
+PARTS = ("findings", "reference")
+"""Names of the two parts of README.md that are generated, each between two markers."""
+REMEDY = "run `make readme`"
+NONE = "There are no reference results yet: `make reference` makes them.\n"
 NOTE = (
     "Accuracy in % (mean squared error for regression) on frozen meta-test episodes, with the 95 % interval over "
-    "seeds and episodes; * one seed: over episodes only. *Transductive*: the queries of a task share batch "
+    "seeds and episodes; * one seed. *Transductive*: the queries of a task share batch "
     "statistics. *Published* values of another network or harness name it in brackets. On Omniglot, training and test "
     "characters here are Vinyals' lists, with whole alphabets apart; most published values are of random characters, which "
-    "share alphabets and are somewhat easier. *Training*: CPU time, on a GPU wall time. *Budget*: share of the number of training tasks that the "
-    "paper or its code states. "
-    "Written by `make readme` from [results/reference](results/reference)."
+    "share alphabets and are somewhat easier. *Training*: CPU time, on a GPU wall time. *Budget*: share of the number of "
+    "training tasks that the paper or its code states. *Trained at*: commits of the trainings; tests may be younger."
 )
-FIGURE = "![Measured accuracy with intervals beside published values](results/reference/figures/headline.svg)"
+SHORT_NOTE = (
+    "Accuracy in % with 95 % intervals, each learner in the mode of its paper; * one seed. *Smeared*: {shift} at its highest "
+    "severity, of whole tasks, on the first of the same episodes; *loss*: the change, paired by seed and episode. *Budget*: "
+    "share of the published training tasks, so most rows cannot reach the published value. All rows: "
+    "[results/reference](results/reference/README.md); all shifts, claims and comparisons: `{page}`, which opens offline."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `python -m bench readme`."""
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when README.md is out of date"
+        "list", nargs="?", default=FILE, help="YAML list of runs; its first study has the findings"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when something is out of date"
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Write or check README.md and its figure."""
-    rows = headline(load_reference())
-    block = markdown(rows)
-    text = replaced(README, block)
-    figure = reference_root() / "figures" / "headline.svg"
-    mark = hashlib.sha256(block.encode()).hexdigest()
+    """Write or check the READMEs and their figures."""
+    summaries = read_summaries(Path(args.list))
+    texts = {README: replaced(README, blocks(summaries))}
+    texts[reference_root() / "README.md"] = full_readme(summaries)
+    mark = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
+    figures = {name: reference_root() / "figures" / f"{name}.svg" for name in ("headline", "shifted")}
+    figures = figures if summaries else {}
     if args.check:
-        stale = [str(README)] if README.read_text(encoding="utf-8") != text else []
-        if len(rows) and (not figure.exists() or mark not in figure.read_text(encoding="utf-8")):
-            stale.append(str(figure))
+        stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
+        stale += [
+            path for path in figures.values() if not path.exists() or mark not in path.read_text("utf-8")
+        ]
         if stale:
-            print(f"{' and '.join(stale)} out of date with {reference_root()}: {REMEDY}", file=sys.stderr)
+            print(f"{' and '.join(map(str, stale))} out of date: {REMEDY}", file=sys.stderr)
         return int(bool(stale))
-    write_text(README, text)
-    if len(rows):
-        draw(rows, figure, mark)
-    print(f"wrote the reference results into {README}")
+    for path, text in texts.items():
+        write_text(path, text)
+    if figures:
+        draw(headline(summaries), figures["headline"], mark)
+        draw_figure(contrast.figures(summaries[0])[0], figures["shifted"], mark)
+    print(f"wrote the reference results into {' and '.join(map(str, texts))}")
     return 0
 
 
-def replaced(path: Path, block: str) -> str:
-    """Return the file's text with the block between the two markers.
+def read_summaries(path: Path) -> list[Summary]:
+    """Return the tables of the listed studies that have reference results."""
+    studies = [study for study in listed_studies(path) if study.runs()] if path.exists() else []
+    with reference_results():
+        return [read_summary(study) for study in studies]
+
+
+def replaced(path: Path, texts: dict[str, str]) -> str:
+    """Return the file's text with each text between its two markers.
 
     Raises ValueError unless each marker occurs once, in order.
     """
-    text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{path} needs the lines {BEGIN} and {END}, once each and in this order")
-    head, rest = text.split(BEGIN)
-    return f"{head}{BEGIN}\n{block}{END}{rest.split(END)[1]}"
+    whole = path.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if whole.count(begin) != 1 or whole.count(end) != 1 or whole.index(begin) > whole.index(end):
+            raise ValueError(f"{path} needs the lines {begin} and {end}, once each and in this order")
+        head, rest = whole.split(begin)
+        whole = f"{head}{begin}\n{text}{end}{rest.split(end)[1]}"
+    return whole
 
 
-def headline(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per setting, algorithm and mode: mean, low, high, seeds, costs, and the published value.
-
-    Of each data set, the split that papers report. Of several studies of the same algorithm and setting, the one whose
-    budget is closest to the published one.
-    """
-    own = own_task(frame)
-    own = own[~own["split"].isin(FURTHER_SPLITS)]
-    if own.empty:
-        return own
-    own = own.assign(budget_share=own["budget_share"].astype(float))
-    cell = [*SETTING_COLUMNS, "algorithm"]
-    budget = own.groupby([*cell, "study"])["budget_share"].mean().fillna(0).reset_index()
-    best = budget.sort_values([*cell, "budget_share", "study"]).drop_duplicates(cell, keep="last")
-    own = own.merge(best[[*cell, "study"]])
-    rows = [_headline_row(part) for _, part in own.groupby([*cell, "mode"], sort=True)]
-    rows = pd.DataFrame(rows).assign(order=lambda f: f["family"].map(family_order))
-    return rows.sort_values([*SETTING_COLUMNS, "order", "algorithm", "mode"], ignore_index=True)
-
-
-def _headline_row(part: pd.DataFrame) -> dict:
-    """Join the seeds of one algorithm under one condition, from their per-episode values."""
-    first, scored = part.iloc[0], part[part["status"] != DIVERGED]
-    names = [*SETTING_COLUMNS, *"algorithm title family mode paper_mode metric device".split()]
-    row = {key: first[key] for key in names}
-    clock = "cpu_seconds" if row["device"] == "cpu" else "seconds"  # a CPU's wall time depends on other jobs
-    row |= {"seeds": len(scored), "diverged": len(part) - len(scored), "seconds": part[clock].mean()}
-    row |= {"budget_share": part["budget_share"].mean(), "mean": np.nan, "low": np.nan, "high": np.nan}
-    if len(scored):
-        interval = two_level_interval(np.stack([episode_values(line) for _, line in scored.iterrows()]))
-        low, high = clipped(row["metric"], float(interval.low), float(interval.high))
-        row |= {"mean": float(interval.mean), "low": low, "high": high}
-    record = episodes_path(reference_root(), first).with_suffix(".json")
-    return row | _literature(
-        row, used_network(json.loads(record.read_text(encoding="utf-8"))["hyper_parameters"])
+def blocks(summaries: list[Summary]) -> dict[str, str]:
+    """Return the generated parts of README.md by name."""
+    if not summaries:
+        return dict.fromkeys(PARTS, NONE)
+    first = summaries[0]
+    table = short_table(headline(summaries), first)
+    said = "".join(f"- {text}\n" for text in findings(first))
+    figure = contrast.figures(first)[0]
+    picture = f"![Accuracy under shift: {figure.title}](results/reference/figures/shifted.svg)"
+    note = SHORT_NOTE.format(
+        shift=SHIFTS[SHIFT].title.lower(), page=f"reports/reference/{first.study.name}/report.html"
     )
+    return {
+        "findings": f"{table.title}:\n\n{said}\n{picture}\n\n{undecided(first)}\n",
+        "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}\n",
+    }
 
 
-def _literature(row: dict, network: str | None) -> dict:
-    """Return the published value and its source; one whose mode the paper leaves open stands beside the paper's mode."""
-    paper = published(row["algorithm"], *(row[key] for key in SETTING_COLUMNS), row["mode"], network)
-    if paper is None or (paper["mode"] == "unknown" and not row["paper_mode"]):
-        return {"published": np.nan, "apart": "", "source": ""}
-    return {"published": paper["accuracy"], "apart": paper["apart"], "source": paper["source_paper"]}
-
-
-def markdown(rows: pd.DataFrame) -> str:
-    """Return the block between the markers."""
-    if rows.empty:
-        return "There are no reference results yet: `make reference` makes them.\n"
-    tables = []
-    for dataset in rows["dataset"].unique():
-        table = _table(rows[rows["dataset"] == dataset])
-        tables.append(f"**{table.title}**\n\n{table.to_markdown()}")
-    sources = sorted({source for source in rows["source"] if source})
-    published_by = f" Published: {'; '.join(sources)}." if sources else ""
-    return "\n".join([*tables, FIGURE, "", NOTE + published_by, ""])
-
-
-def _table(rows: pd.DataFrame) -> Table:
-    """Return the table of one data set: a row per algorithm and mode, two columns per setting."""
-    tasks = settings(rows)
-    columns = [Column("Algorithm", numeric=False), Column("Mode", numeric=False)]
-    for task in tasks:
-        columns += [Column(task_label(task.way, task.shot)), Column("published")]
-    columns += [Column("seeds"), Column("training"), Column("budget")]
-    body = [_cells(part, tasks) for _, part in rows.groupby(["order", "algorithm", "mode"], sort=True)]
-    if rows["metric"].iloc[0] == "accuracy":
-        chance = [cell for task in tasks for cell in (number(1 / task.way), "")]
-        body.append(["chance", "", *chance, "", "", ""])
-    label = dataset_label(tasks[0].dataset)
-    return Table("headline", label, columns, [Row([Cell(text) for text in line]) for line in body])
-
-
-def _cells(part: pd.DataFrame, tasks: list[Setting]) -> list[str]:
-    """Return the texts of one algorithm and mode."""
-    first, cells = part.iloc[0], []
-    for task in tasks:
-        rows = part[(part["way"] == task.way) & (part["shot"] == task.shot)]
-        cells += [text for row in rows.to_dict("records") for text in _numbers(row)] or ["", ""]
-    seconds = [s for s in part["seconds"] if s > 0]
-    training = f"{_span(seconds, duration)} {first['device'].upper()}" if seconds else "none"
-    budget = _span(part["budget_share"].dropna(), lambda share: f"{100 * share:.3g} %")
-    return [first["title"], first["mode"], *cells, _span(part["seeds"], str), training, budget]
-
-
-def _numbers(row: dict) -> tuple[str, str]:
-    apart = f" ({row['apart']})" if row["apart"] else ""
-    return _measured(row), number(row["published"], row["metric"]) + apart
-
-
-def _measured(row: dict) -> str:
-    if not row["seeds"]:
-        return DIVERGED
-    half_width = max(row["high"] - row["mean"], row["mean"] - row["low"])
-    text = f"{number(row['mean'], row['metric'])} ± {number(half_width, row['metric'])}"
-    one_seed = "*" if row["seeds"] == 1 else ""
-    return text + one_seed + (f" ({row['diverged']} {DIVERGED})" if row["diverged"] else "")
-
-
-def _span(values: Iterable[float], form: Callable[[float], str]) -> str:
-    """Return the smallest and the largest, `8 min–15 min`; one text where both read the same."""
-    values = sorted(values)
-    return "–".join(dict.fromkeys(form(value) for value in (values[0], values[-1]))) if values else ""
+def full_readme(summaries: list[Summary]) -> str:
+    """Return results/reference/README.md."""
+    text = "# Reference results\n\nWritten by `make readme`; see [how to make and check them](../../docs/reproduce.md).\n\n"
+    if not summaries:
+        return text + NONE
+    rows = headline(summaries)
+    tables = [f"## {table.title}\n\n{table.to_markdown()}" for table in full_tables(rows)]
+    figure = "![Measured accuracy with intervals beside published values](figures/headline.svg)"
+    sources = "; ".join(sorted({source for source in rows["source"] if source}))
+    published = f" Published: {sources}." if sources else ""
+    return text + "\n".join([*tables, figure, "", NOTE + published, ""])
