@@ -1,8 +1,13 @@
 """What the two sides of a claim were trained on, from the records of their runs."""
 
+from pathlib import Path
+
 import pytest
 
-from bench.statistics.claim_training import images_per_task
+from bench.results.run_folder import RunResult
+from bench.results.setting import Setting
+from bench.statistics.claim_training import check_alike, images_per_task
+from bench.statistics.contestants import Contestants
 
 
 @pytest.mark.parametrize(
@@ -15,3 +20,8 @@ from bench.statistics.claim_training import images_per_task
 )
 def test_images_of_a_training_task(chosen, images):
     assert images_per_task({"hyper_parameters": chosen}) == images
+
+
+def test_a_side_that_is_a_number_has_no_training_to_compare():
+    contestants = Contestants(Setting("sinusoid", 1, 10), {"alpaca": [RunResult(Path(), {}, {})]})
+    check_alike({"left": {"algorithms": ["alpaca"]}, "right": {"constant": 0.95}}, contestants)

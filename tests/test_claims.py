@@ -278,11 +278,6 @@ def test_quadrature_of_independent_differences():
     assert float(found.high) == pytest.approx(0.3 + np.hypot(0.2, 0.1))
 
 
-def test_a_side_that_is_a_number_has_no_trainings_to_compare(study):
-    found = verdict(study, {"algorithms": ["protonet"]}, {"constant": 0.2}, margin=0.1)
-    assert found["verdict"] == "supported"
-
-
 def test_one_seed_is_judged_by_the_spread_of_the_other_learners(study, tmp_path, monkeypatch):
     one = altered(study, tmp_path, monkeypatch, lambda record: None)
     for seed in (1, 2):
