@@ -5,7 +5,7 @@ import pytest
 
 from bench.statistics import intervals
 from bench.statistics.multiplicity import holm
-from bench.statistics.seed_variance import Part, SeedPrior, reach, seed_prior
+from bench.statistics.seed_variance import Part, SeedPrior, part_of_mean, reach, seed_prior
 from tasks.seeds import numpy_generator
 
 
@@ -27,6 +27,22 @@ def test_equal_seed_variances_are_pooled_and_learners_without_any_are_left_out()
     assert 50 < prior.freedom <= 600 * 1.001, "known no better than from all 600 degrees of freedom"
     assert prior.variance == pytest.approx(0.02**2, rel=0.15)
     assert seed_prior([*same[:2], constant]) is None
+
+
+@pytest.mark.parametrize("dust", [0.0, 1e-9])
+def test_two_trainings_that_agree_by_chance_decide_nothing(dust):
+    """Accuracies are counts: in one of two hundred pairs of seeds, the means are equal, but for rounding."""
+    draw = numpy_generator("agreeing")
+    tables = [0.7 + draw.normal(0, 0.01, (2, 1)) + draw.normal(0, 0.05, (2, 100)) for _ in range(20)]
+    without = seed_prior(tables)
+    agreeing = tables[0].copy()
+    agreeing[1] = agreeing[0, ::-1] + dust  # other episodes are right, as many of them
+    found = seed_prior([*tables, agreeing])
+    assert found.variance == pytest.approx(without.variance, rel=0.6)
+    assert found.freedom > 1
+    part = part_of_mean(agreeing, found)
+    assert part.variance > found.variance / 8, "it scatters as the others do"
+    assert part_of_mean(np.repeat(agreeing[:1], 2, axis=0), found).variance == 0, "nothing in it is random"
 
 
 STUDIES, EPISODES = 300, 200

@@ -19,8 +19,12 @@ from scipy import special
 
 CALM = 0.5
 """Share of the learners with the prior's variance that look as calm as this or calmer. Those above keep their own freedom."""
-ROUNDING = 1e-24
-"""Variance below which numbers are equal but for rounding."""
+SAME = 1e-6
+"""Difference up to which two seeds give an episode the same value, which is stored in single precision."""
+LEAST = 3e-3
+"""Least variance that enters the fit, as a share of the median: one in thirty of two seeds is smaller by chance. Accuracies are
+counts, so that two trainings may also agree exactly, and the logarithm of nothing would decide the fit alone.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,26 @@ class Part:
 def seed_prior(tables: Sequence[np.ndarray]) -> SeedPrior | None:
     """Fit the prior to the values `[seeds, episodes]` of all learners under one condition; None from fewer than three.
 
-    Learners without any spread are left out: nothing in them is random. The prior is known no better than from all
-    seeds together, so its degrees of freedom are at most theirs.
+    Learners whose seeds are equal on every episode are left out: nothing in them is random. The prior is known no better
+    than from all seeds together, so its degrees of freedom are at most theirs.
     """
-    seeds = [(t.mean(-1, dtype=np.float64).var(ddof=1), len(t) - 1) for t in tables if len(t) > 1]
-    variance, freedom = np.array([pair for pair in seeds if pair[0] > ROUNDING]).reshape(-1, 2).T
-    if len(variance) < 3:
+    tables = [table for table in tables if len(table) > 1 and _varies(table)]
+    variance = np.array([table.mean(-1, dtype=np.float64).var(ddof=1) for table in tables])
+    freedom = np.array([len(table) - 1.0 for table in tables])
+    apart = variance[variance > SAME**2]
+    if len(tables) < 3 or not len(apart):
         return None
+    variance = np.maximum(variance, LEAST * np.median(apart))
     logs = np.log(variance) - special.digamma(freedom / 2) + np.log(freedom / 2)
     excess = logs.var(ddof=1) - special.polygamma(1, freedom / 2).mean()
     least = special.polygamma(1, freedom.sum() / 2)
     prior = 2 * _inverse_trigamma(max(excess, least))
     return SeedPrior(np.exp(logs.mean() + special.digamma(prior / 2) - np.log(prior / 2)), prior)
+
+
+def _varies(values: np.ndarray) -> np.ndarray:
+    """Return whether two seeds of values `[..., seeds, episodes]` differ on any episode."""
+    return np.ptp(values, axis=-2).max(-1) > SAME
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -76,6 +88,8 @@ def part_of_mean(values: np.ndarray, prior: SeedPrior | None) -> Part:
     if seeds == 1 and prior is None:
         return Part(np.zeros(means.shape[:-1]), np.ones(means.shape[:-1]))
     part = _own(means) if prior is None else _moderated(means, prior)
+    if prior is not None and seeds > 1:
+        part = Part(np.where(_varies(values), part.variance, 0.0), part.freedom)
     return Part(part.variance / seeds, part.freedom)
 
 
@@ -96,7 +110,7 @@ def _moderated(means: np.ndarray, prior: SeedPrior) -> Part:
     scattered = own.variance > known * special.chdtri(own.freedom, 1 - CALM) / own.freedom
     variance = np.where(scattered, np.maximum(own.variance, drawn), drawn)
     freedom = np.where(scattered, own.freedom, weight + own.freedom)
-    return Part(np.where(own.variance > ROUNDING, variance, 0.0), freedom)
+    return Part(variance, freedom)
 
 
 def pooled(parts: Sequence[Part]) -> Part:

@@ -94,7 +94,7 @@ def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
     tied = _tied(rows.loc[rows["algorithm"].isin(close), "title"], len(rows) - 1)
-    interval = f"95 % interval {reach(first['low'], first['high'], metric)}"
+    interval = f"{first['mode']} mode, 95 % interval {reach(first['low'], first['high'], metric)}"
     if first["n_diverged"]:
         interval += f"; without {diverged_of(first)}, on which it diverged"
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
@@ -104,6 +104,8 @@ def _tied(titles: pd.Series, others: int) -> str:
     """Return `; A and B cannot be told from it`, or how many of the others cannot."""
     if titles.empty:
         return ""
+    if len(titles) == others > TIED_NAMED:
+        return f"; it cannot be told from any of the {others} others"
     who = listed(titles) if len(titles) <= TIED_NAMED else f"{len(titles)} of {others} others"
     return f"; {who} cannot be told from it"
 
@@ -118,7 +120,7 @@ def _under_shift(losses: pd.DataFrame) -> str:
     close = rows.iloc[1:]
     tied = _tied(close.loc[~close["p_best"].lt(SIGNIFICANT), "title"], len(close))
     ends = [
-        f"{number(row['mean'])} % ({reach(row['low'], row['high'])}) from {number(row['clean'])}"
+        f"{number(row['mean'])} % ({reach(row['low'], row['high'])}), from {number(row['clean'])} on clean tasks"
         for row in (first, last)
     ]
     return (
@@ -152,7 +154,8 @@ def _families(losses: pd.DataFrame) -> str:
     tied = _tied(close.loc[~close["p_least"].lt(SIGNIFICANT), "algorithm"], len(close)).replace(
         "it", "the first"
     )
-    return f"Points of accuracy lost under them, mean by family with 95 % intervals, {mode}: {listed(said)}{tied}."
+    lost = "Accuracy lost under these shifts, in points, mean by family with 95 % intervals"
+    return f"{lost}, {mode}: {listed(said)}{tied}."
 
 
 def _errors(rows: pd.DataFrame, worst: pd.Series) -> str:
