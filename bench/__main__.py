@@ -16,7 +16,7 @@ VERBS = {
     "prepare": ("bench.verbs.prepare", "fetch, check and pack a data set"),
     "train": ("bench.verbs.train", "meta-train one run of a study"),
     "test": ("bench.verbs.test", "meta-test one run over all conditions of its study"),
-    "summarize": ("bench.statistics.summarize", "tables of a study: cells, comparisons, ranks, runs"),
+    "summarize": ("bench.verbs.summarize", "tables of a study: cells, comparisons, ranks, runs"),
     "claims": ("bench.statistics.claims", "verdicts of a study on the claims of config/claims.yaml"),
     "pictures": ("bench.protocol.pictures", "pictures of a study's episodes and shifts, for its report"),
     "report": ("bench.report.report", "HTML report, figures and tables of a study"),

@@ -1,10 +1,14 @@
 """A result never belongs to other code, settings or data than is shown: what `status` and the readers of files notice."""
 
+import re
+
 import numpy as np
 import pytest
 import yaml
 
 from bench.protocol.fingerprint import code_files
+from bench.report.summary import read_summary
+from bench.results.files import ResultError
 from bench.results.run_folder import examined, read_run
 from bench.study.study import load_study
 from bench.study.text import read_yaml
@@ -13,6 +17,7 @@ from tasks.preparation.archives import DataError
 from tasks.preparation.verified import check_prepared
 from tests import planted
 from tests.planted import RUN, bench, folder
+from tests.synthetic import small_study
 
 LEARNER = '''"""Looks at pixels; imports a file beside it and names one of weights."""
 
@@ -66,6 +71,34 @@ def test_an_edit_of_an_own_file_makes_the_result_outdated(tested, home, file, ve
 def test_a_change_of_the_study_makes_the_result_outdated(tested):
     assert "settings of its test" in changed(tested, test={"episodes": 11, "query": 3})[1]
     assert "settings of its training" in changed(tested, overrides={"mine": {"rule": "mean"}})[1]
+
+
+def test_a_summary_by_hand_says_which_results_are_outdated(tested, capsys):
+    assert bench("summarize", tested) == 0
+    assert "outdated" not in capsys.readouterr().err
+    changed(tested, overrides={"mine": {"rule": "mean"}})
+    assert bench("summarize", tested) == 0
+    said = capsys.readouterr().err
+    assert (
+        f"1 runs of these tables are outdated; the first is {RUN.format('mine')}: the study's settings"
+        in said
+    )
+
+
+@pytest.mark.parametrize("name", ["cells.csv", "claims.csv", "history.parquet", "summarize.json"])
+def test_a_damaged_table_is_named_with_the_remedy(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("RESULTS_ROOT", str(tmp_path / "results"))
+    file = small_study(tmp_path)
+    assert bench("summarize", file) == bench("claims", file) == 0
+    study = load_study(file)
+    read_summary(study)
+    path = tmp_path / "results" / study.name / "tables" / name
+    content = path.read_bytes()
+    flipped = content[:100] + bytes([content[100] ^ 1]) + content[101:]
+    for damaged in (b"", content[: len(content) // 2], b"hello\n", flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(ResultError, match=f"{re.escape(str(path.parent))}.*run snakemake again"):
+            read_summary(study)
 
 
 def test_other_data_make_the_result_outdated(tested, home):

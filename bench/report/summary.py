@@ -15,6 +15,7 @@ from bench.results.files import read_csv
 from bench.results.metrics import main_metrics
 from bench.results.parquet import read_parquet
 from bench.results.setting import SETTING_COLUMNS, Setting, at, settings
+from bench.results.table_digests import check_digests
 from bench.study.study import Study
 
 CALIBRATED = ("calibration", "calibration_scores")
@@ -139,7 +140,7 @@ def hardest(cells: pd.DataFrame, scope: str) -> pd.Series:
 def read_summary(study: Study) -> Summary:
     """Read the tables of a study, their rows in the order of its data sets.
 
-    Raises FileNotFoundError naming the file and the remedy.
+    Raises FileNotFoundError or ResultError naming the file and the remedy.
     """
     folder = results_root() / study.name / "tables"
     paths = {name: folder / f"{name}.csv" for name in TABLES} | {"history": folder / "history.parquet"}
@@ -148,6 +149,7 @@ def read_summary(study: Study) -> Summary:
             raise FileNotFoundError(
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
+    check_digests(folder, ("summarize", "claims"))
     frames = {name: read_csv(paths[name]) for name in TABLES}
     for name in (*ORDERED, *CALIBRATED):
         frames[name] = _in_order(frames[name], [*study.settings.datasets, "all"])

@@ -20,6 +20,7 @@ from bench.results.files import read_csv, write_csv
 from bench.results.metrics import METRICS
 from bench.results.run_folder import examined
 from bench.results.setting import SETTING_COLUMNS
+from bench.results.table_digests import record_digests
 from bench.statistics.claim_costs import COSTS
 from bench.statistics.claim_effects import effect, modes
 from bench.statistics.contestants import PAPER, Contestants, Effect, Missing
@@ -53,7 +54,9 @@ def main(args: argparse.Namespace) -> int:
 def write_claims(study: Study, claims: Path = FILE) -> Path:
     """Write the study's tables/claims.csv; return its path."""
     table = judge_study(study, load_claims(claims))
-    return write_csv(results_root() / study.name / "tables" / "claims.csv", table)
+    path = write_csv(results_root() / study.name / "tables" / "claims.csv", table)
+    record_digests(path.parent, "claims", [path.name])
+    return path
 
 
 def load_claims(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ calibration_scores as .csv and history.parquet to results/{study}/tables. The sa
 are missing, untested or diverged are rows of runs.csv; cells count the seeds that are there.
 """
 
-import argparse
 import itertools
 import sys
 from collections import defaultdict
@@ -20,6 +19,7 @@ from bench.results.metrics import further, main_metric, measured
 from bench.results.parquet import write_parquet
 from bench.results.run_folder import RunResult, examined
 from bench.results.setting import SETTING_COLUMNS, Setting
+from bench.results.table_digests import record_digests
 from bench.statistics.calibration import BIN_COLUMNS, SCORE_COLUMNS, bin_rows, score_rows
 from bench.statistics.cells import CELL_COLUMNS, cell_rows
 from bench.statistics.degradation import DEGRADATION_COLUMNS, degradation_rows
@@ -33,7 +33,7 @@ from bench.statistics.run_tables import history_table, runs_table
 from bench.statistics.separation import SEPARATION_COLUMNS, separation_rows
 from bench.statistics.severities import SEVERITY_COLUMNS, severity_rows
 from bench.study.run import Run
-from bench.study.study import Study, load_study
+from bench.study.study import Study
 
 COLUMNS = {
     "cells": CELL_COLUMNS,
@@ -48,17 +48,6 @@ COLUMNS = {
 }
 """Columns of the tables that are made setting by setting."""
 Found = list[tuple[Run, RunResult]]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `python -m bench summarize`."""
-    parser.add_argument("study", help="study file, e.g. config/quick.yaml")
-
-
-def main(args: argparse.Namespace) -> int:
-    """Write the tables and say where they are."""
-    print(f"wrote {summarize(load_study(args.study))}/")
-    return 0
 
 
 def summarize(study: Study) -> Path:
@@ -76,6 +65,7 @@ def summarize(study: Study) -> Path:
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
     write_parquet(folder / "history.parquet", history_table(found))
+    record_digests(folder, "summarize", [*(f"{name}.csv" for name in tables), "history.parquet"])
     _tell_left_out("test is outdated", [result for _, result in found if result.outdated])
     _tell_left_out("files are damaged", [result for _, result in found if result.damage])
     return folder
