@@ -148,16 +148,23 @@ def test_a_cluster_is_asked_for_what_a_job_needs(tmp_path):
     file = workspace.study()
     run = "results/tiny/glyphs/5way_1shot/protonet/seed0"
     command = ["-n", "--configfile", file, "--", f"{run}/test.json"]
-    resources = re.compile(r"resources: .* runtime=(\d+), mem_mb=(\d+)")
-    first = resources.findall(workspace.snakemake(*command))
+    first = asked_for(workspace.snakemake(*command))
     assert sorted(first) == [("60", "4000"), ("720", "4000")]
     study = load_study(tmp_path / file)
     estimate.write_timings(tmp_path / "results" / "tiny" / "timings.json", timed(study))
-    asked = resources.findall(workspace.snakemake(*command))
+    asked = asked_for(workspace.snakemake(*command))
     test_minutes, training_minutes = (
         5 + math.ceil(1.5 * seconds / 60) for seconds in (TEST.seconds, TRAINING.seconds(2, None))
     )
     assert asked == [(str(training_minutes), "1150"), (str(test_minutes), "1020")]
+
+
+def asked_for(printed: str) -> list[tuple[str, str]]:
+    """Minutes and MB of each job that asks for them, in whatever order Snakemake prints its resources."""
+    found = [
+        (re.search(r"runtime=(\d+)", line), re.search(r"mem_mb=(\d+)", line)) for line in printed.split("\n")
+    ]
+    return [(minutes[1], megabytes[1]) for minutes, megabytes in found if minutes and megabytes]
 
 
 def fails(message):
