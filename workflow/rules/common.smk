@@ -171,7 +171,12 @@ def estimated(cost, run):
 
 
 def runtime(cost, otherwise):
-    """Minutes to ask a cluster for: half as much again as estimated, more at every attempt. otherwise: if not estimated."""
+    """Minutes to ask a cluster for: half as much again as estimated, more at every attempt. otherwise: if not estimated.
+
+    A number where nothing has been estimated: Snakemake takes long to call a function for each of thousands of jobs.
+    """
+    if not timings():
+        return otherwise
 
     def minutes(wildcards, attempt):
         found = estimated(cost, wildcards.run)
@@ -181,7 +186,9 @@ def runtime(cost, otherwise):
 
 
 def memory(cost):
-    """MB to ask a cluster for: a third more than estimated, more at every attempt."""
+    """MB to ask a cluster for: a third more than estimated, more at every attempt; a number if not estimated."""
+    if not timings():
+        return 4000
 
     def megabytes(wildcards, attempt):
         found = estimated(cost, wildcards.run)
