@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.report.sections import runs
 from bench.report.summary import read_summary
+from bench.results.run_folder import RunResult
 from bench.study.study import load_study
 from tests.report_page import ALGORITHMS
 
@@ -42,6 +44,15 @@ def test_the_numbers_are_those_of_the_summary(page, cells):
     assert shown["Omniglot 5-way 1-shot: Published"] == "98.7 ± 0.4"
     assert shown["Omniglot 5-way 1-shot: Difference"] == f"{100 * row['mean'] - 98.7:+.1f}"
     assert shown["Omniglot 5-way 1-shot: Trained on"] == "5-way 1-shot"
+    assert shown["Omniglot 5-way 1-shot: Budget"] == "0.5 %"
+
+
+def test_a_test_by_other_code_than_the_training_names_its_commit():
+    def result(*commits):
+        return RunResult(Path(), *({"provenance": {"git_commit": commit}} for commit in commits))
+
+    assert runs._tested_at([result("a", "a")]) == {}
+    assert runs._tested_at([result("a", "b"), result("b", "b")]) == {"tested at commit": "b"}
 
 
 def test_published_values_stand_only_beside_their_own_mode(page):

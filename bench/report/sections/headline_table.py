@@ -22,8 +22,8 @@ CAPTION = (
     "model, blind to how much another training would differ. Bold marks the best value among the reported modes; ≈ marks "
     "values that a paired, Holm-corrected test on the same episodes cannot tell from it; † marks fewer seeds than planned. "
     "“Transductive” predictions may use batch statistics of the other queries. A published value stands only beside the "
-    "same data set, way, shot and mode, and with the network or harness in brackets where ours is another; hover over it for its source, and see “Budget” under Cost for the share of the "
-    "paper's training that ours had. Every number links to its runs."
+    "same data set, way, shot and mode, and with the network or harness in brackets where ours is another; hover over it for its source. “Budget” is the share of the paper's training "
+    "tasks that ours had, where the paper states them. Every number links to its runs."
 )
 
 
@@ -45,7 +45,7 @@ def tables(summary: Summary) -> list[Table]:
         group = [_group_cells(part, runs, setting, key, marks) for key in keys.itertuples()]
         shown = [any(row[i] is not EMPTY for row in group) for i in range(len(group[0]))]
         measure = METRICS[part["metric"].iloc[0]].axis.capitalize()
-        labels = (measure, "Episode ±", "Trained on", "Published", "Difference")
+        labels = (measure, "Episode ±", "Trained on", "Budget", "Network", "Published", "Difference")
         columns += [Column(c, setting.label) for c, show in zip(labels, shown, strict=True) if show]
         for row, more in zip(rows, group, strict=True):
             row.cells.extend(cell for cell, show in zip(more, shown, strict=True) if show)
@@ -97,18 +97,18 @@ def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str
 
 
 def _group_cells(part: pd.DataFrame, runs: pd.DataFrame, setting: Setting, key, marks: dict) -> list[Cell]:
-    """Return accuracy, episode interval, training task, published value and difference of one row in one setting."""
+    """Return accuracy, episode interval, training, published value and difference of one row in one setting."""
     hit = part[part["algorithm"].eq(key.algorithm) & part["row"].eq(key.row)]
     mine = runs[runs["algorithm"].eq(key.algorithm)]
     link = f"#{runs_anchor(setting, key.algorithm)}" if len(mine) else ""
     if hit.empty:
         failed = mine[~mine["status"].isin(SCORED)]["status"]
         why = Cell(failed.iloc[0], link=link, note="see missing and failed") if len(failed) else EMPTY
-        return [why, *[EMPTY] * 4]
+        return [why, *[EMPTY] * 6]
     row = hit.iloc[0]
     measure = _measure(row, mine, marks.get((row["algorithm"], row["mode"]), ""), link)
     episode = Cell(number(row["episode_half_width"], row["metric"]), row["episode_half_width"])
-    return [measure, episode, _trained(mine), *_literature(row, setting, mine)]
+    return [measure, episode, _trained(mine), *_means(mine), *_literature(row, setting, mine)]
 
 
 def _measure(row: pd.Series, runs: pd.DataFrame, mark: str, link: str) -> Cell:
@@ -125,6 +125,13 @@ def _trained(runs: pd.DataFrame) -> Cell:
         return EMPTY
     way, shot = rows["train_way"].iloc[0], rows["train_shot"].iloc[0]
     return Cell(task_label(way, shot), 1000 * way + shot)
+
+
+def _means(runs: pd.DataFrame) -> list[Cell]:
+    """Return the budget, as a share of the published one, and the network."""
+    share, networks = runs["budget_share"].mean(), runs["backbone"].dropna()
+    budget = Cell(f"{100 * share:.3g} %", share) if np.isfinite(share) else EMPTY
+    return [budget, Cell(networks.iloc[0], networks.iloc[0]) if len(networks) else EMPTY]
 
 
 def _literature(row: pd.Series, setting: Setting, runs: pd.DataFrame) -> list[Cell]:

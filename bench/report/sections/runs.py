@@ -45,7 +45,7 @@ def _group(rows: pd.DataFrame, found: list[RunResult]) -> dict:
         "queries": {
             k: n for result in found if result.test for k, n in result.test.get("queries", {}).items()
         },
-        "machine": _machine(records),
+        "machine": _machine(records) | _tested_at(found),
         "runs": [_run_row(row) for row in rows.to_dict("records")],
     }
 
@@ -65,6 +65,21 @@ def _machine(records: list[dict]) -> dict[str, str]:
             facts[label] = text
     digests = dict.fromkeys(record["data"].get("digest", "") for record in records)
     return facts | ({"data digest": listed(digests)} if any(digests) else {})
+
+
+def _tested_at(found: list[RunResult]) -> dict[str, str]:
+    """Return the commits of tests by other code than that of their trainings."""
+    pairs = [
+        (result.run["provenance"], (result.test or {}).get("provenance", {}))
+        for result in found
+        if result.run
+    ]
+    other = dict.fromkeys(
+        _fact(test, "git_commit")
+        for training, test in pairs
+        if test.get("git_commit") not in (None, training.get("git_commit"))
+    )
+    return {"tested at commit": listed(other)} if other else {}
 
 
 def _fact(provenance: dict, key: str) -> str:
