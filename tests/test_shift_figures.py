@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure as MplFigure
 
+from bench.report.sections import severities
 from bench.report.sections.severities import severity_figures
 from bench.report.style import CROWD, INK, styles_of
 from bench.report.svg import SharedStyles
@@ -102,3 +103,11 @@ def crowd(count: int) -> pd.DataFrame:
         rows += [one | {"shift": "shear", "severity": 0, "scope": "task"}]
         rows += [one | {"shift": "shear", "severity": 3, "scope": "task"}]
     return pd.DataFrame(rows)
+
+
+def test_learners_that_were_not_tested_under_a_shift_have_no_panel_of_it():
+    known = {"title": "A", "metric": "accuracy", "mean": 0.9, "low": 0.8, "high": 1.0}
+    rows = pd.DataFrame([known | {"algorithm": "a", "severity": severity} for severity in (0, 5)])
+    groups = [("", {"a": None}), (", others", {"b": None})]
+    panels = severities._panels(Setting("omniglot", 5, 1), "task", "rotate", rows, groups, (0, 100))
+    assert [panel.title for panel in panels] == ["Rotation"] and "A from 90.0 to 90.0" in panels[0].alt

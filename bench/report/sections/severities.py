@@ -85,8 +85,11 @@ def _panels(
     """Return the panels of one shift, one per group of colours."""
     title, panels = SHIFTS[shift].title if shift in SHIFTS else shift.capitalize(), []
     for ending, styles in groups:
-        draw = partial(_draw, rows=rows, styles=styles, limits=limits)
-        said = _said(rows[rows["algorithm"].isin(styles)])
+        drawn = rows[rows["algorithm"].isin(styles)]
+        if drawn.empty:  # a shift that these learners were not tested under
+            continue
+        draw = partial(_draw, rows=drawn, styles=styles, limits=limits)
+        said = _said(drawn)
         alt = f"{setting.label}, {title}, {SCOPES[scope]}, severity 0 to {rows['severity'].max()}: {said}."
         panels.append(Panel(title + ending, alt, draw, 3.1, 2.5, measure_margin(rows), gather=title))
     return panels
