@@ -1,11 +1,12 @@
-# Only Python 3.11+ and make are needed: everything else is installed into .venv, from the pins in requirements.txt.
+# Only Python 3.11+ and make are needed: everything else is installed into .venv, from the pins in requirements*.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+READY_TESTS := $(VENV)/ready-tests
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: quick taste setup test lint benchmark reference verify paper readme clean help
+.PHONY: quick taste setup setup-tests test lint benchmark reference verify paper readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
@@ -19,20 +20,37 @@ setup: $(READY) ## make .venv with all packages; repeated only when a pin has ch
 
 TORCHVISION := tasks/preparation/torchvision_import.py
 
+# A machine without an NVIDIA GPU needs no CUDA, which is gigabytes: a CPU build, if an index of them answers. CPU_INDEX= asks none.
+CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH := $(shell grep '^torch==' requirements.txt)
+
 $(READY): requirements.txt requirements-nodeps.txt $(TORCHVISION)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "make: '$(PYTHON)' is not Python 3.11 or newer. Name one that is: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if [ -n "$(CPU_INDEX)" ] && [ "$$(uname)" = Linux ] && ! command -v nvidia-smi > /dev/null; then \
+	  echo "no NVIDIA GPU here: looking for a CPU build of $(TORCH)"; \
+	  $(PIP) --no-deps --timeout 5 --retries 0 --index-url $(CPU_INDEX) $(TORCH) || \
+	  echo "no index of CPU builds answers: taking the build that pip finds"; fi
 	$(PIP) -r requirements.txt
 	$(PIP) --no-deps -r requirements-nodeps.txt
 	$(BIN)/python $(TORCHVISION)
+	@echo "compiling the modules that the benchmark imports (pip would compile all others, too, for a minute)"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import bench.protocol.train, bench.protocol.test, bench.statistics.summarize, bench.report.report, snakemake.cli'
+	@echo "torch $$($(BIN)/python -c 'from importlib.metadata import version; print(version("torch"))'); $(VENV): $$(du -sh $(VENV) | cut -f 1)B"
+	@touch $@
+
+setup-tests: $(READY_TESTS) ## make .venv with what tests and lint need, too
+
+$(READY_TESTS): $(READY) requirements-tests.txt
+	$(PIP) -r requirements-tests.txt
 	@touch $@
 
 # One thread per process and one process per core; the tests of a file stay together because they share slow fixtures.
-test: setup ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
+test: setup-tests ## set up and run all tests; ARGS='tests/test_x.py -k name' to choose
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
-lint: setup ## style of the code and the workflow, and the borders between the rooms
+lint: setup-tests ## style of the code and the workflow, and the borders between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow

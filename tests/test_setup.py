@@ -27,14 +27,22 @@ def pins(file: str) -> dict[str, str]:
     return dict(found)
 
 
+def all_pins() -> dict[str, str]:
+    """Package -> version of all requirements files; no package is pinned twice."""
+    files = [pins(f"requirements{part}.txt") for part in ("", "-tests", "-nodeps")]
+    union = files[0] | files[1] | files[2]
+    assert len(union) == sum(map(len, files))
+    return union
+
+
 def test_conda_users_get_the_same_versions():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     packages = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert dict(entry.split("==") for entry in packages) == pins("requirements.txt")
+    assert dict(entry.split("==") for entry in packages) == pins("requirements.txt") | pins("requirements-tests.txt")
 
 
 def test_the_environment_has_the_pinned_versions():
-    pinned = pins("requirements.txt") | pins("requirements-nodeps.txt")
+    pinned = all_pins()
     installed = {
         name: version(name).split("+")[0] for name in pinned
     }  # torch's version ends with its build: +cpu
@@ -42,15 +50,16 @@ def test_the_environment_has_the_pinned_versions():
 
 
 def test_every_imported_package_is_pinned():
-    pinned = pins("requirements.txt") | pins("requirements-nodeps.txt")
+    """The benchmark itself, without the packages for tests and style."""
+    runtime = pins("requirements.txt") | pins("requirements-nodeps.txt")
     distributions = packages_distributions()
-    files = [path for folder in OURS for path in ROOT.glob(f"{folder}/**/*.py")]
-    for file in [path for path in files if "cases" not in path.parts]:  # cases hold the files of users
-        for module in imported(file) - OURS - sys.stdlib_module_names:
-            names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
-            assert names & set(pinned), (
-                f"{file.relative_to(ROOT)} imports {module}, which requirements.txt does not pin"
-            )
+    for folder in OURS:
+        pinned = all_pins() if folder in ("tests", "benchmarks") else runtime
+        files = ROOT.glob(f"{folder}/**/*.py")
+        for file in [path for path in files if "cases" not in path.parts]:  # cases hold the files of users
+            for module in imported(file) - OURS - sys.stdlib_module_names:
+                names = {name.lower().replace("_", "-") for name in distributions.get(module, [])}
+                assert names & set(pinned), f"{file.relative_to(ROOT)} imports {module}, which is not pinned"
 
 
 def test_only_the_adapter_knows_torchmeta():
@@ -120,7 +129,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    for name in ("Makefile", "requirements.txt", "requirements-nodeps.txt", HOOK):
+    for name in ("Makefile", "requirements.txt", "requirements-tests.txt", "requirements-nodeps.txt", HOOK):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
