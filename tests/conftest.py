@@ -1,7 +1,28 @@
 """Fixtures that several test files use."""
 
+import signal
+
 import pytest
 import torch
+
+LIMIT = 900
+"""Seconds after which a test fails. A process that never ends would otherwise hold up all tests without a name."""
+# A shell's background job ignores Ctrl-C, and so would every process that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def limit(request):
+    """Fail a test that takes longer than LIMIT, its fixtures not counted."""
+
+    def give_up(*_):
+        raise TimeoutError(f"{request.node.nodeid} takes more than {LIMIT} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")

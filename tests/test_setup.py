@@ -38,7 +38,9 @@ def all_pins() -> dict[str, str]:
 def test_conda_users_get_the_same_versions():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     packages = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert dict(entry.split("==") for entry in packages) == pins("requirements.txt") | pins("requirements-tests.txt")
+    assert dict(entry.split("==") for entry in packages) == pins("requirements.txt") | pins(
+        "requirements-tests.txt"
+    )
 
 
 def test_the_environment_has_the_pinned_versions():

@@ -3,13 +3,13 @@
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench.protocol.stale import stale_results
 from bench.study.study import load_study
 from tests.workspace import NOTHING, ROOT, TINY, Workspace
 
@@ -169,18 +169,51 @@ ADDITIONS = {
 
 
 @pytest.mark.parametrize("what", ADDITIONS)
-def test_adding_one_thing_to_the_study_plans_just_that(finished, what):
+def test_adding_one_thing_to_the_study_makes_just_that(finished, what, monkeypatch):
+    """What Snakemake is told to make again; that it does so is the next test, for all at once."""
     changes, jobs = ADDITIONS[what]
-    (finished.folder / "my").mkdir(exist_ok=True)
-    (finished.folder / "my" / "cosine.py").write_text(EXAMPLE)
+    monkeypatch.chdir(finished.folder)
+    own_algorithm(finished)
+    study = load_study(Path(finished.study("changed.yaml", **changes)))
+    again = {
+        reason.split(":")[0]: files for reason, files in stale_results(study, "results/tiny/tables/runs.csv")
+    }
+    verbs = {
+        name: ("test",) if files[0].endswith("test.json") else ("train", "test")
+        for name, files in again.items()
+    }
+    assert {f"{verb} {name}" for name in verbs for verb in verbs[name]} == jobs - {"prepare omniglot"}
+
+
+def test_adding_all_of_it_to_the_study_plans_all_of_it(finished):
+    own_algorithm(finished)
+    changes = dict(pair for change, _ in ADDITIONS.values() for pair in change.items())
+    changes["algorithms"] = [*LEARNERS, "fomaml", "my/cosine.py"]
+    changes["datasets"] = {
+        "glyphs": {"ways": [5, 10], "shots": [1, 5]},
+        "omniglot": {"ways": [5], "shots": [1]},
+    }
     plan = finished.plan("--configfile", finished.study("changed.yaml", **changes))
-    drawn = {"pictures"} if what in ("data set", "shift", "strength") else set()
-    assert plan == jobs | drawn | SUMMED_UP
+    cells = {*(f"glyphs/{way}way_{shot}shot" for way in (5, 10) for shot in (1, 5)), "omniglot/5way_1shot"}
+    everything = {
+        job
+        for cell in cells
+        for seed in (0, 1)
+        for job in runs(cell=cell, learners=(*LEARNERS, "fomaml", "cosine"), seed=seed)
+    }
+    assert plan == (everything - runs(verbs=["train"])) | {"prepare omniglot", "pictures"} | SUMMED_UP
+
+
+def own_algorithm(workspace: Workspace) -> Path:
+    """Write the example of the README as an algorithm of the user's own; return its file."""
+    file = workspace.folder / "my" / "cosine.py"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(EXAMPLE)
+    return file
 
 
 def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
-    file = finished.folder / "my" / "cosine.py"
-    file.parent.mkdir(exist_ok=True)
+    file = own_algorithm(finished)
     file.write_text(EXAMPLE + FAILS)
     study = finished.study("failing.yaml", study="failing", algorithms=["my/cosine.py", "pixel_nn"])
     printed = finished.snakemake("--configfile", study, succeeds=False)
@@ -200,14 +233,7 @@ def test_a_failed_run_costs_neither_the_others_nor_the_report(finished):
 def test_a_killed_run_goes_on_and_gives_the_same_model(finished):
     study = finished.study("killed.yaml", study="killed", algorithms=["protonet"])
     model = f"{CELL}/protonet/seed0/model.safetensors"
-    process = subprocess.Popen(
-        finished.command(f"results/killed/{model}", "--configfile", study),
-        cwd=finished.folder,
-        env=finished.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = finished.start(f"results/killed/{model}", "--configfile", study)
     log = finished.folder / "logs" / "killed" / "train" / CELL / "protonet" / "seed0.log"
     while not log.exists():
         assert process.poll() is None

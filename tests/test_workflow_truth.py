@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -33,7 +34,7 @@ class Edited(PixelNN):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Workspace:
+def finished(tmp_path_factory) -> Iterator[Workspace]:
     """A copy in which a small study without training has been run to its tables; one learner has a difficult name."""
     workspace = Workspace(tmp_path_factory.mktemp("finished"))
     own = workspace.folder / "my"
@@ -42,7 +43,8 @@ def finished(tmp_path_factory) -> Workspace:
     (own / "it's $(touch PWNED) v2;.py").write_text(text)
     workspace.study(algorithms=["pixel_nn", "my/it's $(touch PWNED) v2;.py"])
     workspace.snakemake("--cores", "1", "--configfile", "tiny.yaml", "--", TABLES)
-    return workspace
+    yield workspace
+    workspace.end()
 
 
 def plan(workspace: Workspace) -> set[str]:
@@ -135,13 +137,13 @@ def test_the_lock_of_a_killed_workflow_is_removed_and_that_of_a_living_one_is_no
     record = f"results/slow/{CELL}/slow/seed0/run.json"
     arguments = ("--cores", "1", "--configfile", "slow.yaml", "--", record)
     started = finished.folder / "started"
-    first = start(finished, *arguments)
+    first = finished.start(*arguments)
     wait_for(started, first)
     assert "cannot be locked" in finished.snakemake(*arguments, succeeds=False), "another one is alive"
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert list(finished.folder.glob(".snakemake/locks/*.lock"))
-    second = start(finished, *arguments)  # beside the job, which has outlived its workflow
+    second = finished.start(*arguments)  # beside the job, which has outlived its workflow
     log = finished.folder / f"logs/slow/train/{CELL}/slow/seed0.log"
     while "another process works on it" not in log.read_text():
         assert second.poll() is None
@@ -173,17 +175,6 @@ class Slow(PixelNN):
 '''
 
 
-def start(workspace: Workspace, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        workspace.command(*arguments),
-        cwd=workspace.folder,
-        env=workspace.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 def wait_for(path, process: subprocess.Popen) -> None:
     while not path.exists():
         assert process.poll() is None
@@ -197,8 +188,8 @@ def test_a_signal_at_snakemake_stops_a_training_at_a_checkpoint(finished, number
     overrides = {"protonet": {"hidden": 4, "train_way": 5}}
     finished.study(f"{name}.yaml", study=name, algorithms=["protonet"], train=train, overrides=overrides)
     run = f"{CELL}/protonet/seed0"
-    process = start(
-        finished, "--cores", "1", "--configfile", f"{name}.yaml", "--", f"results/{name}/{run}/run.json"
+    process = finished.start(
+        "--cores", "1", "--configfile", f"{name}.yaml", "--", f"results/{name}/{run}/run.json"
     )
     log = finished.folder / f"logs/{name}/train/{run}.log"
     wait_for(log, process)

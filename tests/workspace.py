@@ -1,8 +1,10 @@
 """A copy of the working tree to run Snakemake in: edits, results and locks there touch nothing here."""
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +30,7 @@ class Workspace:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.started: list[subprocess.Popen] = []
         listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         for name in subprocess.check_output(listing, cwd=ROOT, text=True).split("\0"):
             if name and (ROOT / name).is_file():
@@ -62,6 +65,23 @@ class Workspace:
         )
         assert (done.returncode == 0) == succeeds, done.stdout
         return done.stdout
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake here, in a process group of its own, and return at once."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = self.command(*arguments)
+        process = subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, start_new_session=True, **quiet
+        )
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what has been started and still runs, with its jobs."""
+        for process in self.started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def plan(self, *arguments: str) -> set[str]:
         """Jobs of a dry run, as `verb run` (`train glyphs/5way_1shot/protonet/seed0`) or `verb`; none if all is done."""
