@@ -131,8 +131,10 @@ def own_task(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def hardest(cells: pd.DataFrame, scope: str) -> pd.Series:
-    """Return the mean over the shifts of a scope, each at its highest severity, by algorithm."""
+    """Return the mean over the shifts of a scope that all algorithms share, each at its highest severity, by algorithm."""
     shifted = cells[cells["scope"].eq(scope) & graded(cells)]
+    tested = shifted.groupby(["shift", "severity"])["algorithm"].transform("nunique")
+    shifted = shifted[tested.eq(shifted["algorithm"].nunique())]
     top = shifted[shifted["severity"].eq(shifted.groupby("shift")["severity"].transform("max"))]
     return top.groupby("algorithm")["mean"].mean()
 

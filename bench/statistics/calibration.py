@@ -30,10 +30,13 @@ Group = tuple[str, str]
 
 
 def condition_groups(setting: Setting, results: LearnerResults) -> dict[Group, list[Condition]]:
-    """Return the conditions behind `clean`, `task` and `query`, by mode and that name."""
+    """Return the conditions behind `clean`, `task` and `query`, by mode and that name; shifts are those of all learners."""
     groups, hardest = defaultdict(list), {}
     for condition in results.values:
         if not condition.as_trained(setting) or condition.exact:
+            continue
+        place = condition.scope, condition.shift, condition.severity
+        if condition.graded and not results.counts(*place, condition.mode):
             continue
         key = condition.mode, condition.scope, condition.shift
         if key not in hardest or condition.severity > hardest[key].severity:

@@ -17,7 +17,7 @@ from bench.statistics.gather import LearnerResults, common
 from bench.statistics.intervals import contrast
 from bench.statistics.priors import priors_by_key
 from bench.statistics.seed_variance import SeedPrior
-from bench.statistics.severities import severity_curves
+from bench.statistics.severities import Curve, severity_curves
 
 FAMILIES = ("model-based", "optimization-based", "metric-based")
 """Families that have rows of their own, the averages over their algorithms."""
@@ -46,7 +46,7 @@ def slope_weights(severities: np.ndarray) -> np.ndarray:
 
 
 def degradation_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
-    """Return a row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts.
+    """Return a row per algorithm, scope and shift, then per family; shift `all` is the mean over the shifts of all learners.
 
     Classification only: regression is shifted by redrawing its tasks, at one severity. The value of a family is the mean
     over its algorithms (without variants). These algorithms are given, not drawn: the interval says nothing of others.
@@ -78,15 +78,26 @@ def _tables(setting: Setting, results: LearnerResults) -> tuple[Tables, dict[Key
     curves = severity_curves(setting, results)
     tables, highest = {}, {}
     for key, curve in curves.items():
-        severities = np.array(list(curve))
-        weights = np.stack([area_weights(severities), slope_weights(severities)])
-        tables[key] = np.tensordot(weights, np.stack(list(curve.values())), axes=1)
-        highest[key] = int(severities[-1])
-    for scope in dict.fromkeys(scope for scope, _ in curves):
-        found = [key for key in curves if key[0] == scope]
-        tables[scope, ALL_SHIFTS] = common([tables[key] for key in found]).mean(axis=0)
-        highest[scope, ALL_SHIFTS] = max(highest[key] for key in found)
+        tables[key], highest[key] = _area_and_slope(curve), max(curve)
+    counted = {
+        key: {
+            severity: curve[severity] for severity in curve if not severity or results.counts(*key, severity)
+        }
+        for key, curve in curves.items()
+    }
+    counted = {key: curve for key, curve in counted.items() if len(curve) > 1}
+    for scope in dict.fromkeys(scope for scope, _ in counted):
+        found = [curve for key, curve in counted.items() if key[0] == scope]
+        tables[scope, ALL_SHIFTS] = common([_area_and_slope(curve) for curve in found]).mean(axis=0)
+        highest[scope, ALL_SHIFTS] = max(map(max, found))
     return tables, highest
+
+
+def _area_and_slope(curve: Curve) -> np.ndarray:
+    """Return area and slope `[2, seeds, episodes]` of a curve from severity 0 on."""
+    severities = np.array(list(curve))
+    weights = np.stack([area_weights(severities), slope_weights(severities)])
+    return np.tensordot(weights, np.stack(list(curve.values())), axes=1)
 
 
 def _row(

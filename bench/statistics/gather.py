@@ -1,25 +1,34 @@
 """Read the episodes of tested runs: values `[seeds, episodes]` of a learner by condition."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bench.results.condition import CONDITION_COLUMNS, Condition, reported_mode
+from bench.results.condition import CONDITION_COLUMNS, MODES, Condition, reported_mode
 from bench.results.run_folder import RunResult
 
 Values = dict[Condition, np.ndarray]
 """Tables `[seeds, episodes]` by condition, seeds in the order of the study."""
+Place = tuple[str, str, int]
+"""Scope, shift and severity."""
+REPORTED = "reported"
+"""Stands in place of a mode where each learner is in its reported mode."""
 
 
 @dataclass(frozen=True)
 class LearnerResults:
-    """What one learner scored in one setting, on one metric. record: run.json of its first seed."""
+    """What one learner scored in one setting, on one metric.
+
+    record: run.json of its first seed. shared: by mode, the shifted conditions that all learners of the setting were tested
+    under; without it, all of its own count.
+    """
 
     algorithm: str
     record: dict
     metric: str
     values: Values
+    shared: dict[str, frozenset[Place]] = field(default_factory=dict)
 
     @property
     def reported_mode(self) -> str:
@@ -33,6 +42,26 @@ class LearnerResults:
     def in_mode(self, mode: str) -> Values:
         """Return the values in one mode, by condition without the mode."""
         return {c.any_mode(): values for c, values in self.values.items() if c.mode == mode}
+
+    def counts(self, scope: str, shift: str, severity: int, mode: str = REPORTED) -> bool:
+        """Whether a mean over shifts counts a condition: means of learners are compared, so they are over the same shifts."""
+        return mode not in self.shared or (scope, shift, severity) in self.shared[mode]
+
+
+def with_shared(learners: list[LearnerResults]) -> list[LearnerResults]:
+    """Return the learners of a setting, each with the shifted conditions that all of them were tested under, by mode.
+
+    Learners that were tested under no shift at all in a mode do not narrow it.
+    """
+    shared = {}
+    for mode in (REPORTED, *MODES):
+        places = [
+            frozenset((c.scope, c.shift, c.severity) for c in tested if c.graded)
+            for one in learners
+            for tested in [one.reported() if mode == REPORTED else one.in_mode(mode)]
+        ]
+        shared[mode] = frozenset.intersection(*filter(None, places)) if any(places) else frozenset()
+    return [replace(one, shared=shared) for one in learners]
 
 
 def gather(algorithm: str, runs: list[RunResult], metric: str | None = None) -> LearnerResults:

@@ -1,6 +1,6 @@
 """Rows of losses.csv: what learners and families keep and lose where every shift is at its highest severity.
 
-Values are means over the shifts; changes are paired with the clean task by seed and episode. Batch statistics of shifted
+Values are means over the shifts that all learners were tested under; changes are paired with the clean task by seed and episode. Batch statistics of shifted
 queries are themselves a remedy, which only some families have in their papers. So families are compared within one mode, too.
 """
 
@@ -13,7 +13,7 @@ from bench.results.condition import MODES
 from bench.results.metrics import clipped
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.degradation import FAMILIES
-from bench.statistics.gather import LearnerResults, common
+from bench.statistics.gather import REPORTED, LearnerResults, common
 from bench.statistics.intervals import contrast
 from bench.statistics.multiplicity import holm
 from bench.statistics.seed_variance import SeedPrior, seed_prior
@@ -24,8 +24,6 @@ LOSS_COLUMNS = [
     *["mean", "low", "high", "clean", "change", "change_low", "change_high", "p_best", "p_least"],
     *["n_algorithms", "n_seeds", "n_episodes"],
 ]
-REPORTED = "reported"
-"""Mode of rows that have each learner in its reported mode."""
 Tables = dict[str, np.ndarray]
 """Clean and shifted values `[2, seeds, episodes]` by name."""
 
@@ -60,8 +58,10 @@ def loss_rows(setting: Setting, learners: list[LearnerResults], yardsticks: dict
 def _hardest(setting: Setting, results: LearnerResults, mode: str | None) -> Tables:
     """Return by scope the mean over the shifts, each at its highest severity, beside the clean values."""
     by_scope = defaultdict(list)
-    for (scope, _), curve in severity_curves(setting, results, mode).items():
-        by_scope[scope].append(np.stack([curve[0], curve[max(curve)]]))
+    for (scope, shift), curve in severity_curves(setting, results, mode).items():
+        counted = [s for s in curve if s and results.counts(scope, shift, s, mode or REPORTED)]
+        if counted:
+            by_scope[scope].append(np.stack([curve[0], curve[max(counted)]]))
     return {scope: common(tables).mean(0) for scope, tables in by_scope.items()}
 
 

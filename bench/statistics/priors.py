@@ -26,10 +26,10 @@ def setting_priors(learners: list[LearnerResults]) -> Priors:
 
 
 def with_averages(results: LearnerResults) -> Values:
-    """Return the reported values and, by scope, their mean over all shifts and severities."""
+    """Return the reported values and, by scope, their mean over the shifts and severities that all learners share."""
     values, scopes = results.reported(), defaultdict(list)
     for condition, table in values.items():
-        if condition.graded:
+        if condition.graded and results.counts(condition.scope, condition.shift, condition.severity):
             scopes[condition.mean_over_shifts()].append(table)
     return values | {key: np.mean(tables, axis=0) for key, tables in scopes.items() if same_shape(tables)}
 

@@ -12,7 +12,7 @@ from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.cells import joined_means
-from bench.statistics.gather import LearnerResults, common
+from bench.statistics.gather import LearnerResults, Place, common
 from bench.statistics.intervals import two_level_interval
 from bench.statistics.priors import batches_with_priors, priors_by_key
 from bench.statistics.seed_variance import SeedPrior
@@ -27,8 +27,6 @@ Key = tuple[str, str]
 """Scope and shift."""
 Curve = dict[int, np.ndarray]
 """Tables `[seeds, episodes]` by severity, 0 first, all on the same episodes."""
-Place = tuple[str, str, int]
-"""Scope, shift and severity."""
 
 
 def severity_curves(setting: Setting, results: LearnerResults, mode: str | None = None) -> dict[Key, Curve]:

@@ -23,7 +23,7 @@ from bench.results.table_digests import record_digests
 from bench.statistics.calibration import BIN_COLUMNS, SCORE_COLUMNS, bin_rows, score_rows
 from bench.statistics.cells import CELL_COLUMNS, cell_rows
 from bench.statistics.degradation import DEGRADATION_COLUMNS, degradation_rows
-from bench.statistics.gather import gather_all
+from bench.statistics.gather import gather_all, with_shared
 from bench.statistics.losses import LOSS_COLUMNS, loss_rows
 from bench.statistics.modes import MODE_COLUMNS, mode_rows
 from bench.statistics.pairs import COMPARISON_COLUMNS, comparison_rows
@@ -76,7 +76,9 @@ def _setting_rows(setting: Setting, group: Found, yardsticks: dict[str, bool]) -
     kind, runs = group[0][0].kind, scored(group)
     summarised = [main_metric(kind), *further(kind)]
     read = list(dict.fromkeys([*summarised, *measured(kind)]))
-    results = {name: gather_all(name, found, read) for name, found in runs.items()}
+    gathered = [gather_all(name, found, read) for name, found in runs.items()]
+    by_metric = {metric: with_shared([one[metric] for one in gathered]) for metric in read}
+    results = {name: {metric: by_metric[metric][i] for metric in read} for i, name in enumerate(runs)}
     rows = defaultdict(list)
     priors = {
         metric: setting_priors([by_metric[metric] for by_metric in results.values()]) for metric in summarised

@@ -31,7 +31,7 @@ TABLE = (
     "is never below zero and comes out larger the fewer the queries, above all where it is small; its interval takes as "
     "known the side on which each bin errs, and does not cover that bias. Confidence minus accuracy, in percentage points: above zero is overconfident. "
     "Negative log-likelihood and Brier score (0 to 2) judge the whole distribution, the lower the better. Shifts: mean "
-    "over all shifts of a scope, each at its highest severity, tested in the mode of each paper only."
+    "over the shifts of a scope that all learners share, each at its highest severity, in the mode of each paper only."
 )
 CONDITIONS = {"clean": "in distribution"} | {
     scope: f"hardest shifts, {words}" for scope, words in SCOPES.items()

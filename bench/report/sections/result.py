@@ -18,7 +18,7 @@ ID, TITLE, ORDER = "result", "Result", 10
 NOTHING = 'No run has a result yet; see <a href="#missing">missing and failed</a>.'
 CAPTION = (
     "Filled marks: accuracy on new tasks of the kind the learner was trained for, with its 95 % interval. Open marks: "
-    "mean over all shifts at their highest severity; the line beside it reaches to the clean task on the same episodes, so "
+    "mean over the shifts that all learners share, at their highest severity; the line beside it reaches to the clean task on the same episodes, so "
     "that its length is the loss. A short line is a learner that keeps what it has learned. The dotted line is chance. "
     "Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over both levels, trainings and tasks "
     "({seeds} and {episodes} in distribution): Student's t for what differs between seeds, a bootstrap for what all seeds share on the same episodes."
