@@ -16,7 +16,7 @@ from tasks.episodes import Episodes, EpisodeSampler
 from tasks.preparation.write import write_prepared
 from tasks.seeds import numpy_generator, torch_generator
 
-WAY, SHOT, SIZE = 3, 2, 16
+WAY, SHOT, SIZE = 3, 2, 28
 OF_THE_TRAINER = ("optimizer", "momentum", "weight_decay", "drops")
 """Hyper-parameters of the outer optimiser, which no learner sees: tests/test_optimizer.py has their effects."""
 RUN = "planted/3way_2shot/{}/seed0"
@@ -26,9 +26,9 @@ SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rat
 
 
 def pictures(classes: int = 240, per_class: int = 8, noise: float = 0.1) -> np.ndarray:
-    """uint8 `[classes, per_class, 16, 16]`: coarse random patterns, one per class, with pixel noise."""
+    """uint8 `[classes, per_class, 28, 28]`: coarse random patterns, one per class, with pixel noise."""
     generator = numpy_generator("planted", classes, per_class)
-    coarse = generator.random((classes, 1, 8, 8)).repeat(2, axis=2).repeat(2, axis=3)
+    coarse = generator.random((classes, 1, 7, 7)).repeat(4, axis=2).repeat(4, axis=3)
     noisy = coarse + noise * generator.standard_normal((classes, per_class, SIZE, SIZE))
     return (255 * noisy.clip(0, 1)).round().astype(np.uint8)
 

@@ -26,9 +26,9 @@ EVERY = algos.discover()
 ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in algos.load(name).tasks}
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 600, "mann": 1500, "ntm": 1500, "metanet": 220, "maml": 240}
+UPDATES = {"model-based": 600, "mann": 1000, "ntm": 1500, "metanet": 150}
 """By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; MetaNet
-starts from gradients. MAML learns its start slowly. The others need 120."""
+starts from gradients. The others need 120."""
 ENOUGH = 0.005
 """Loss at which a training may end early. At more, a learner is passed by chance, before its rate has decayed."""
 

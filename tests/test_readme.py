@@ -43,7 +43,7 @@ def _age(run: Path) -> None:
     frame = result.episodes()
     others = [name for name in ("nll", "brier", "confidence", "ece") if name in frame]
     write_bare = reference_store.write_episodes
-    write_bare(run / "episodes.parquet", frame.assign(**dict.fromkeys(others, np.nan)))
+    write_bare(run / "episodes.parquet", frame.assign(**dict.fromkeys(others, np.nan)), older=True)
     reference_store.write_calibration(run / "calibration.parquet", result.calibration().iloc[:0])
     (run / "history.parquet").unlink()
     write_run(run / "run.json", {k: v for k, v in result.run.items() if k != "made_from"} | {"files": {}})

@@ -43,14 +43,19 @@ def _chosen(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:
-    """Return the frame with fixed types, columns and row order. Raises ResultError naming the offending rows."""
+def check_episodes(
+    path: Path, frame: pd.DataFrame, task_kind: str = "classification", older: bool = False
+) -> pd.DataFrame:
+    """Return the frame with fixed types, columns and row order. Raises ResultError naming the offending rows.
+
+    older: results of the first versions are right, too, which have the main metric only.
+    """
     frame = _chosen(path, typed(path, frame, EPISODE_COLUMNS))
     for column in measured(task_kind):
         low, high = METRICS[column].low, METRICS[column].high
         values = frame[column].to_numpy()
-        if column != main_metric(task_kind) and np.isnan(values).all():
-            continue  # older reference results have the main metric only
+        if older and column != main_metric(task_kind) and np.isnan(values).all():
+            continue
         bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= high)))
         if len(bad):
             row = frame.iloc[bad[0]]
@@ -69,13 +74,15 @@ def check_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classifica
     return frame
 
 
-def write_episodes(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> Path:
+def write_episodes(
+    path: Path, frame: pd.DataFrame, task_kind: str = "classification", older: bool = False
+) -> Path:
     """Write the per-episode results of a run, one row per condition and episode (`EPISODE_COLUMNS`).
 
     The metrics that every task of the kind has must be finite and in range (bench.results.metrics); further ones may be
-    NaN, those of the other kind are. A diverged run writes a frame of zero rows.
+    NaN, those of the other kind are. A diverged run writes a frame of zero rows. older: as in `check_episodes`.
     """
-    return write_parquet(path, check_episodes(Path(path), frame, task_kind))
+    return write_parquet(path, check_episodes(Path(path), frame, task_kind, older))
 
 
 def check_calibration(path: Path, frame: pd.DataFrame, task_kind: str = "classification") -> pd.DataFrame:

@@ -96,7 +96,7 @@ def _write_frames(result: RunResult, target: Path) -> list[str]:
     kind, episodes, history = result.run["task_kind"], result.episodes(), result.history()
     others = [name for name in measured(kind) if name != result.metric]
     episodes[others] = episodes[others].round(DECIMALS)
-    write_episodes(target / "episodes.parquet", episodes, kind)
+    write_episodes(target / "episodes.parquet", episodes, kind, older=True)
     write_calibration(target / "calibration.parquet", result.calibration(), kind)
     if history.empty:
         (target / HISTORY).unlink(missing_ok=True)

@@ -141,7 +141,7 @@ class RunResult:
         from bench.results.parquet import read_parquet
 
         path = self.folder / "episodes.parquet"
-        return check_episodes(path, read_parquet(path), self.run["task_kind"])
+        return check_episodes(path, read_parquet(path), self.run["task_kind"], older=True)
 
     def calibration(self) -> "pd.DataFrame":
         """Read confidence and correctness by condition and bin, checked again."""
