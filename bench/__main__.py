@@ -53,10 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         with no_early_exit():
-            return chosen_module.main(args)
+            status = chosen_module.main(args)
+        sys.stdout.flush()
+        return status
     except (ValueError, RuntimeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `| head` has read enough; what is still in the buffer goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"error: {explained(error)}", file=sys.stderr)
         return 2

@@ -94,3 +94,13 @@ def _opens_text(call: ast.Call) -> bool:
 
 def _names_encoding(call: ast.Call) -> bool:
     return any(keyword.arg == "encoding" for keyword in call.keywords)
+
+
+def test_a_reader_that_has_read_enough_is_no_error():
+    """As with `python -m bench list | head -1`, here of a reader that is gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "bench", "schema", "--print"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
