@@ -59,9 +59,15 @@ def main(args: argparse.Namespace) -> int:
     figures = {name: reference_root() / "figures" / f"{name}.svg" for name in ("headline", "shifted")}
     figures = figures if summaries else {}
     if args.check:
-        stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
+        stale = [
+            path
+            for path, text in texts.items()
+            if not path.exists() or path.read_text(encoding="utf-8") != text
+        ]
         stale += [
-            path for path in figures.values() if not path.exists() or mark not in path.read_text("utf-8")
+            path
+            for path in figures.values()
+            if not path.exists() or mark not in path.read_text(encoding="utf-8")
         ]
         if stale:
             print(f"{' and '.join(map(str, stale))} out of date: {REMEDY}", file=sys.stderr)
