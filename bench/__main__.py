@@ -38,10 +38,8 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb and return its exit status: 2 after a wrong input, which is named without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # a terminal without UTF-8 shows `?` for a sign that it does not have
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without UTF-8 shows `?` for a sign that it does not have.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -9,8 +9,6 @@ from bench.report.summary import Summary, own_task
 from bench.results.condition import clean
 from bench.results.setting import at, settings
 
-UNTESTED = "untested"
-
 
 def findings(summary: Summary) -> list[str]:
     """Return who is best, who withstands the shifts, and what mends a loss; in the first setting of the study."""
@@ -20,7 +18,8 @@ def findings(summary: Summary) -> list[str]:
     label = found[0].label
     told = [text for place, text in result.facts(summary)["findings"] if place == label]
     remedies = dict(separation.facts(summary)["separation"]).get(label, [])
-    tried = [f"{name}: {text}" for name, text in remedies if not text.startswith(UNTESTED)]
+    untested = tuple(separation.UNTESTED.values())
+    tried = [f"{name}: {text}" for name, text in remedies if not text.startswith(untested)]
     return [plain(text) for text in (*told[:2], *tried[-1:])]
 
 

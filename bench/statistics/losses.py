@@ -41,7 +41,7 @@ def loss_rows(setting: Setting, learners: list[LearnerResults], yardsticks: dict
     for mode in (REPORTED, *MODES):
         by_scope = defaultdict(dict)
         for one in learners:
-            for scope, table in _hardest(setting, one, None if mode == REPORTED else mode).items():
+            for scope, table in _hardest(setting, one, mode).items():
                 by_scope[scope][one.algorithm] = table
         for scope, tables in by_scope.items():
             facts = {**setting._asdict(), "scope": scope, "mode": mode}
@@ -55,11 +55,12 @@ def loss_rows(setting: Setting, learners: list[LearnerResults], yardsticks: dict
     return rows
 
 
-def _hardest(setting: Setting, results: LearnerResults, mode: str | None) -> Tables:
+def _hardest(setting: Setting, results: LearnerResults, mode: str) -> Tables:
     """Return by scope the mean over the shifts, each at its highest severity, beside the clean values."""
     by_scope = defaultdict(list)
-    for (scope, shift), curve in severity_curves(setting, results, mode).items():
-        counted = [s for s in curve if s and results.counts(scope, shift, s, mode or REPORTED)]
+    curves = severity_curves(setting, results, None if mode == REPORTED else mode)
+    for (scope, shift), curve in curves.items():
+        counted = [s for s in curve if s and results.counts(scope, shift, s, mode)]
         if counted:
             by_scope[scope].append(np.stack([curve[0], curve[max(counted)]]))
     return {scope: common(tables).mean(0) for scope, tables in by_scope.items()}

@@ -88,7 +88,8 @@ def _panels(
         drawn = rows[rows["algorithm"].isin(styles)]
         if drawn.empty:  # a shift that these learners were not tested under
             continue
-        tested = {name: style for name, style in styles.items() if name in set(drawn["algorithm"])}
+        present = set(drawn["algorithm"])
+        tested = {name: style for name, style in styles.items() if name in present}
         draw = partial(_draw, rows=rows, styles=tested, limits=limits)
         said = _said(drawn)
         alt = f"{setting.label}, {title}, {SCOPES[scope]}, severity 0 to {rows['severity'].max()}: {said}."
