@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench import compiler
+
 VERBS = {
     "list": ("bench.verbs.list", "the algorithms, their hyper-parameters and presets"),
     "schema": ("bench.verbs.schema", "write the JSON schema of study files"),
@@ -38,6 +40,7 @@ VERBS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb and return its exit status: 2 after a wrong input, which is named without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    compiler.postpone()
     for stream in (sys.stdout, sys.stderr):
         # A terminal without UTF-8 shows `?` for a sign that it does not have.
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
