@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.__main__ import explained, main
 from bench.paths import ROOT
@@ -36,6 +37,25 @@ class Usage:
 def test_an_error_of_the_system_is_one_line_with_file_and_remedy(number, remedy):
     message = explained(OSError(number, os.strerror(number), "results/x"))
     assert message.startswith("results/x: ") and remedy in message
+
+
+@pytest.mark.parametrize(
+    "units, warned", [({"avx2": True}, True), ({"amx_bf16": True}, False), ({"bf16": True}, False)]
+)
+def test_bfloat16_without_hardware_for_it_is_slow_and_says_so(home, capsys, monkeypatch, units, warned):
+    brief = {
+        "steps": 1,
+        "validate_every": 1,
+        "validation_episodes": 8,
+        "device": "cpu",
+        "precision": "bfloat16",
+    }
+    study = planted.write_study(home, train=brief, overrides={"protonet": {"hidden": 4, "train_query": 3}})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64"} | units)
+    assert bench("train", study, RUN.format("protonet")) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "bfloat16" in line]
+    assert len(said) == warned
+    assert not said or said[0].startswith(f"{study}: train.precision: ") and "`precision: float32`" in said[0]
 
 
 def test_a_lock_is_waited_for_and_leaves_no_file(tmp_path, capsys):

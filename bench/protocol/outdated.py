@@ -69,7 +69,7 @@ class Outdated:
                 made["settings"] != digest_of(job.as_dict()),
                 "the study's settings of its training have changed",
             ),
-            (made["code"] != self._code_of("train", job), "the code of its training has been edited"),
+            (made["code"] != self.code_of("train", job), "the code of its training has been edited"),
             (
                 self._other_data(run, record["data"]["digest"]),
                 f"the prepared data of {run.dataset} have changed",
@@ -96,7 +96,7 @@ class Outdated:
                 "the study's settings of its test have changed",
             ),
             (
-                made["code"] != self._code_of("test", self._job(run)),
+                made["code"] != self.code_of("test", self._job(run)),
                 "the code of its test has been edited",
             ),
             (made["model"] != result.recorded.get(MODEL), "its model has been trained again"),
@@ -107,6 +107,11 @@ class Outdated:
             *self._files(result, TEST_FILES),
         )
 
+    def code_of(self, verb: str, job: Any) -> str:
+        """Digest of the code behind a verb's jobs, as it is now."""
+        texts = tuple(sorted(value for value in job.overrides.values() if isinstance(value, str)))
+        return self._code(verb, job.code, texts)
+
     @staticmethod
     def _first(*checks: tuple[Any, str]) -> str:
         return next((reason for failed, reason in checks if failed), "")
@@ -115,10 +120,6 @@ class Outdated:
     def _test_settings(self) -> dict[str, str]:
         runs = {run.dataset: run for run in self.study.runs()}
         return {name: digest_of(self.study.testing_job(run).as_dict()) for name, run in runs.items()}
-
-    def _code_of(self, verb: str, job: Any) -> str:
-        texts = tuple(sorted(value for value in job.overrides.values() if isinstance(value, str)))
-        return self._code(verb, job.code, texts)
 
     def _code_digest(self, verb: str, algorithm: str, texts: tuple[str, ...]) -> str:
         return content_digest(code_files(verb, algorithm, dict(enumerate(texts))), self._file)

@@ -63,6 +63,7 @@ def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
     check_prepared(run.dataset)
     pretraining = finished_pretraining(study, run)
     from bench.protocol import record
+    from bench.protocol.half_precision import slow_precision
     from bench.protocol.loop import Stopped
     from bench.protocol.machine import choose
     from bench.protocol.memory import keep_freed
@@ -70,7 +71,10 @@ def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
     from bench.protocol.train import train
 
     start = record.start_of(job, code)
-    keep_freed(choose(job.device))
+    device = choose(job.device)
+    keep_freed(device)
+    if warning := slow_precision(device, job.precision):
+        print(f"{study.origin}: {warning}", file=sys.stderr, flush=True)
     progress = Progress(run.name, job.minutes, main_metric(run.kind))
     try:
         trained = train(run, job, code, pretraining.folder if pretraining else None, progress)

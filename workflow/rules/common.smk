@@ -3,6 +3,8 @@
 Every job of a workflow reads this file again in a process of its own, so nothing here imports torch.
 """
 
+import gc
+import inspect
 import math
 import os
 import shlex
@@ -32,6 +34,15 @@ from bench.paths import results_root
 from bench.results.estimate import read_timings, testing_cost, timings_file, training_cost
 from bench.study.run import reports_root
 from tasks.catalogue import FOLDER, folder_name, prepared_root
+
+# A plan of thousands of jobs makes millions of objects that stay. Python's search for garbage among them took a tenth of the time.
+gc.set_threshold(200_000, 20, 50)
+
+
+def input_function(function):
+    """Keep a function's signature: Snakemake asks for it several times per job, and Python works it out anew each time."""
+    function.__signature__ = inspect.signature(function)
+    return function
 
 
 def shipped(name):
@@ -120,6 +131,7 @@ def repeat_outdated():
             workflow.dag.forcefiles.update(files)
 
 
+@input_function
 def prepared(wildcards):
     """The data set of a run; generated regression tasks have none."""
     repeat_outdated()
@@ -127,12 +139,14 @@ def prepared(wildcards):
     return [META.format(dataset=folder_name(run.dataset))] if run.kind == "classification" else []
 
 
+@input_function
 def tested(wildcards):
     """The data sets of a meta-test: the run's own, and the other data that it is tested on."""
     others = OTHER_DATA if prepared(wildcards) else []
     return sorted({*prepared(wildcards), *(META.format(dataset=folder_name(name)) for name in others)})
 
 
+@input_function
 def pretraining(wildcards):
     """Results of the pretraining that a run starts from: the same rule makes them."""
     shared = STUDY.pretraining(TRAININGS[wildcards.run])
