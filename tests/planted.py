@@ -25,6 +25,16 @@ SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rat
 """Sizes for tests, for the hyper-parameters an algorithm has; meta_batch is set beside them."""
 
 
+SMALLER = {
+    "mamlpp": {"inner_steps": 2, "test_steps": 2},
+    "metanet": {"meta_batch": 3},
+    "reptile": {"test_steps": 10},
+    "sca": {"inner_steps": 2, "test_steps": 2},
+    "siamese": {"backbone": "conv4_stride"},
+}
+"""Besides `SMALL`, for the dearest learners: they cost more than all others together."""
+
+
 def pictures(classes: int = 240, per_class: int = 8, noise: float = 0.1) -> np.ndarray:
     """uint8 `[classes, per_class, 28, 28]`: coarse random patterns, one per class, with pixel noise."""
     generator = numpy_generator("planted", classes, per_class)
@@ -56,7 +66,8 @@ def spec(way: int = WAY, shot: int = SHOT) -> TaskSpec:
 def small(learner: type[MetaLearner], **overrides) -> MetaLearner:
     """The learner at test size, initialised from a fixed seed."""
     known = learner.Params.__dataclass_fields__
-    values = {key: value for key, value in {**SMALL, "meta_batch": 8}.items() if key in known} | overrides
+    values = {key: value for key, value in {**SMALL, "meta_batch": 8}.items() if key in known}
+    values |= SMALLER.get(learner.__module__.rpartition(".")[2], {}) | overrides
     torch.manual_seed(0)
     return learner(spec(), learner.resolve("test", spec(), values))
 
