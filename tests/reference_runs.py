@@ -8,12 +8,15 @@ from tests.synthetic import make_study
 ROOT = Path(__file__).parents[1]
 DIVERGED = "omniglot/5way_1shot/maml/seed1"
 EMPTY = "# A title\n\n<!-- findings:begin -->\nold\n<!-- findings:end -->\n\n<!-- reference:begin -->\n<!-- reference:end -->\n\nThe end.\n"
+RECORDS = "# Speed\n\n<!-- records:begin -->\nold\n<!-- records:end -->\n"
 LEARNERS = ("pixel_nn", "protonet", "maml")
 
 
 def synthetic(root: Path) -> Path:
     """Finished runs on a data set with published values, and a list that names them all; the study's file."""
     (root / "README.md").write_text(EMPTY)
+    (root / "benchmarks").mkdir()
+    (root / "benchmarks" / "README.md").write_text(RECORDS)
     study = make_study(
         root,
         algorithms=LEARNERS,

@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 
 from bench import __main__
+from bench.report import records
 from bench.report.figure import Figure
+from bench.report.summary import read_summary
 from bench.results import reference_store
+from bench.results.reference_list import listed_studies
 from bench.results.run_folder import read_run, write_run, write_test
 from tests.reference_runs import LEARNERS, ROOT, folder, kept, synthetic
 
@@ -181,3 +184,31 @@ def test_the_pages_of_this_project_are_small_and_open_without_a_network():
     ]
     files = [path for path in (ROOT / "reports/reference").glob("*/*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 8e6
+
+
+def test_the_record_table_is_that_of_the_learning_curves(pages, monkeypatch):
+    """Median CPU time and tasks of the kept runs to a level that one of two runs reaches, and to one that both reach."""
+    monkeypatch.chdir(pages)
+    study = listed_studies(next(pages.rglob("reference.yaml")))[0]
+    with reference_store.reference_results():
+        summary = read_summary(study)
+    curves = {seed: pd.read_parquet(kept("protonet", seed) / "history.parquet") for seed in (0, 1)}
+    best = sorted(curve["val_score"].max() for curve in curves.values())
+    monkeypatch.setattr(records, "LEVELS", tuple(best))
+    firsts = {
+        (level, seed): curve[curve["val_score"].ge(level)].iloc[0]
+        for level in best
+        for seed, curve in curves.items()
+        if curve["val_score"].max() >= level
+    }
+    spent = {seed: read_run(kept("protonet", seed)).run["training"] for seed in (0, 1)}
+    row = next(
+        row for row in records.record_table(summary).rows if row.cells[0].text == "Prototypical networks"
+    )
+    for place, level in enumerate(best):
+        time, tasks, runs = row.cells[2 + 3 * place : 5 + 3 * place]
+        there = [seed for seed in (0, 1) if (level, seed) in firsts]
+        assert runs.text == f"{len(there)} of 2"
+        assert tasks.value == np.median([firsts[level, seed]["tasks"] for seed in there])
+        times = [spent[s]["cpu_seconds"] * firsts[level, s]["step"] / spent[s]["steps"] for s in there]
+        assert time.value == pytest.approx(np.median(times))

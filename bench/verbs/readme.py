@@ -1,6 +1,7 @@
 """Write the READMEs' findings, tables and figures from the reference results alone: `python -m bench readme`.
 
-README.md says what was found, with ten rows; results/reference/README.md has every row. `--check` writes nothing and exits 1
+README.md says what was found, with ten rows; results/reference/README.md has every row, and benchmarks/README.md the time to an
+accuracy. `--check` writes nothing and exits 1
 when they do not match the tables of `python -m bench reference --report`.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from bench.report.findings import findings, undecided
 from bench.report.readme_figure import draw, draw_figure
+from bench.report.records import record_table
 from bench.report.reference_table import SHIFT, full_tables, headline, short_table
 from bench.report.sections import contrast
 from bench.report.summary import Summary, read_summary
@@ -19,7 +21,7 @@ from bench.results.reference_list import FILE, listed_studies
 from bench.results.reference_store import reference_results, reference_root
 from tasks.shift_table import SHIFTS
 
-README = Path("README.md")
+README, RECORDS = Path("README.md"), Path("benchmarks", "README.md")
 PARTS = ("findings", "reference")
 """Names of the two parts of README.md that are generated, each between two markers."""
 REMEDY = "run `make readme`"
@@ -54,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     """Write or check the READMEs and their figures."""
     summaries = read_summaries(Path(args.list))
     texts = {README: replaced(README, blocks(summaries))}
+    texts[RECORDS] = replaced(RECORDS, {"records": records(summaries)})
     texts[reference_root() / "README.md"] = full_readme(summaries)
     mark = hashlib.sha256("".join(texts.values()).encode()).hexdigest()
     figures = {name: reference_root() / "figures" / f"{name}.svg" for name in ("headline", "shifted")}
@@ -119,6 +122,14 @@ def blocks(summaries: list[Summary]) -> dict[str, str]:
         "findings": f"{table.title}:\n\n{said}\n{picture}\n\n{undecided(first)}\n",
         "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}\n",
     }
+
+
+def records(summaries: list[Summary]) -> str:
+    """Return the generated part of benchmarks/README.md."""
+    table = record_table(summaries[0]) if summaries else None
+    if table is None or not table.rows:
+        return NONE
+    return f"**{table.title}**\n\n{table.to_markdown()}\n{table.caption}\n"
 
 
 def full_readme(summaries: list[Summary]) -> str:
