@@ -65,6 +65,49 @@ def test_the_front_says_what_the_tables_and_the_figure_say(page, tables):
     assert f"{verdicts.get('undecided', 0)} undecided and {verdicts.get('untested', 0)} untested</a>" in text
 
 
+@pytest.mark.parametrize("label", ["Omniglot 5-way 1-shot", "Glyphs 5-way 1-shot"])
+def test_the_first_screen_says_who_is_best_who_loses_least_in_which_mode_and_what_is_undecided(
+    page, tables, label
+):
+    """Each number of the page's sentences is that of the tables; those of the best are in the figure, too."""
+    text = re.sub(r"\s+", " ", page.read_text())
+    own = f"dataset == '{label.split()[0].lower()}' and shot == 1 and "
+    place = own + (
+        "scope == 'clean' and test_tasks == 'standard' and test_way == way and test_shot == shot and test_steps == -1"
+    )
+    told = re.search(rf"<b>{label}\.</b>(.*?)(?:<b>|</ul>)", text)[1]
+    said = re.search(
+        r"Best: (.+?), ([\d.]+) % \((\w+) mode, 95 % interval ([\d.]+) to ([\d.]+)\)(.*?)\.<", told
+    )
+    cells = pd.read_csv(tables / "cells.csv").query(
+        place + " and metric == 'accuracy' and paper_mode and family != 'baseline'"
+    )
+    best = cells.sort_values("mean").iloc[-1]
+    assert (said[1], said[3]) == (best["title"], best["mode"])
+    numbers = [float(said[i]) for i in (2, 4, 5)]
+    assert numbers == pytest.approx([100 * best[end] for end in ("mean", "low", "high")], abs=0.051)
+    drawn = re.search(rf'aria-label="{label}: ([^"]*)"', text)[1]
+    assert f"{said[1]} {said[2]} ({said[4]} to {said[5]})" in drawn
+    pairs = pd.read_csv(tables / "comparisons.csv").query(place + " and not p_best < 0.05")
+    close = {frozenset(pair) for pair in zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)}
+    close = [name for name in cells["algorithm"] if {best["algorithm"], name} in close]
+    assert all(title in said[6] for title in cells.set_index("algorithm").loc[close, "title"])
+    assert ("cannot be told from it with only" in said[6]) == bool(close)
+
+    said = re.search(r"mean by family with 95 % intervals, all in inductive mode: (.*?)\.<", told)[1]
+    rows = pd.read_csv(tables / "losses.csv").query(
+        own + "scope == 'task' and kind == 'family' and mode == 'inductive'"
+    )
+    rows = rows.sort_values("change", ascending=False)
+    found = re.findall(r"([\w-]+) learners ([\d.]+) \(([\d.]+) to ([\d.]+)\)", said)
+    assert [name for name, *_ in found] == rows["algorithm"].tolist() and len(rows) > 1
+    expected = -100 * rows[["change", "change_high", "change_low"]].to_numpy()
+    np.testing.assert_allclose([[float(n) for n in values] for _, *values in found], expected, atol=0.051)
+    close = rows.iloc[1:].query("not p_least < 0.05")["algorithm"]
+    assert ("cannot be told from the first with only" in said) == bool(len(close))
+    assert all(name in said.split(";")[-1] for name in close)
+
+
 def test_which_learners_stand_in_the_figure():
     every = ["pixel_nn", "protonet", "matching", "maml", "reptile", "snail", "lstm", "mann"]
     assert contrast.chosen(every) == ["maml", "reptile", "protonet", "snail", "lstm"]

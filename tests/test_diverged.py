@@ -5,8 +5,10 @@ import csv
 import pandas as pd
 import pytest
 
+from bench.report.reference_table import full_tables, headline
 from bench.report.sections import regression, result
 from bench.report.summary import read_summary
+from bench.report.table_files import save
 from bench.results.frames import write_episodes
 from bench.results.run_folder import read_run
 from bench.statistics.claims import write_claims
@@ -57,9 +59,13 @@ def test_a_comparison_leaves_out_what_diverged_for_either(summary):
 
 def test_the_report_names_it(summary, tmp_path):
     (table,) = regression.tables(summary)
-    table.save(tmp_path)
+    save(table, tmp_path)
     rows = {row["Algorithm"]: row for row in csv.DictReader((tmp_path / "regression.csv").open())}
-    assert rows["MAML"]["Diverged"] == "1 of 100 tasks"
-    assert rows["First-order MAML"]["Diverged"] == "0 of 100 tasks"
+    assert (rows["MAML"]["Diverged"], rows["MAML"]["Diverged, note"]) == ("1", "of 100 tasks")
+    assert rows["First-order MAML"]["Diverged"] == "0"
     ((_, text), *_) = result.facts(summary)["findings"]
     assert "without 1 of 100 tasks, on which it diverged" in text
+    (table,) = full_tables(headline([summary]))
+    shown = {row.cells[0].text: row.cells[2].text for row in table.rows}
+    assert shown["MAML"].endswith("(without 1 of 100 tasks, on which it diverged)")
+    assert "diverged" not in shown["First-order MAML"]

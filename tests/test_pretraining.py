@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from bench.__main__ import main
 from bench.protocol import checkpoint
 from bench.results.run_folder import read_run
+from bench.study.study import load_study
 from tests import planted
 from tests.workspace import Workspace
 
@@ -110,6 +111,25 @@ def test_each_starts_from_the_features_of_its_own_stage_and_states_their_cost(ho
         assert run.run["training"]["cpu_seconds"] == pretraining.run["training"]["cpu_seconds"] > 0
         assert run.run["hyper_parameters"][f"{stage}.hidden"] == 8
         assert run.episodes().query("shift == 'none' and mode == 'inductive'")["accuracy"].mean() > 0.8
+
+
+def test_a_variant_may_start_from_another_pretraining(home):
+    """Baseline++'s head on Baseline's features: a method of its own, beside which no value of Baseline++ stands."""
+    variants = {"linear_features": {"algorithm": "cosine_finetune", "pretraining": "supervised"}}
+    values = {"supervised": SIZES | {"steps": 3}, "supervised_cosine": SIZES | {"steps": 3}}
+    study = planted.write_study(home, algorithms=["cosine_finetune"], variants=variants, overrides=values)
+    root, name = home / "results" / "tiny", run_name("linear_features")
+    shared = load_study(study).pretrainings()
+    assert [run.name for run in shared] == ["planted/supervised_cosine/seed0", PRETRAINING]
+    assert (
+        bench("train", study, PRETRAINING) == bench("train", study, name) == bench("test", study, name) == 0
+    )
+    trunk, weights = (load_file(root / run / "model.safetensors") for run in (PRETRAINING, name))
+    assert all(torch.equal(weights[key], trunk[key]) for key in weights)
+    record = read_run(root / name).run
+    assert (record["algorithm"], record["variant_of"]) == ("linear_features", "cosine_finetune")
+    assert record["title"] == "Baseline++ (pretraining supervised)"
+    assert record["hyper_parameters"]["supervised.hidden"] == 8
 
 
 def test_a_missing_pretraining_is_named_with_the_command(home, capsys):

@@ -177,6 +177,14 @@ def test_the_tables_and_sentences_of_this_project_are_those_of_its_episodes(monk
     assert (title, float(told)) == (best["title"], pytest.approx(100 * best["mean"], abs=0.051))
 
 
+def test_a_published_value_stands_beside_its_own_method_and_the_split_is_named():
+    text = (ROOT / "results/reference/README.md").read_text()
+    (row,) = re.findall(r"\| Baseline\+\+ head on Baseline's features \| inductive \|[^|]*\|([^|]*)\|", text)
+    assert row.strip() == "–", "48.2 is that of features trained with the cosine classifier"
+    for page in (text, (ROOT / "README.md").read_text()):
+        assert "Vinyals' lists, with whole alphabets apart" in page
+
+
 def test_the_pages_of_this_project_are_small_and_open_without_a_network():
     pages = list((ROOT / "reports/reference").glob("*/report.html"))
     assert pages and not [

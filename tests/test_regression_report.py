@@ -63,11 +63,9 @@ def test_the_report_tells_steps_and_coverage(page):
     rows = list(csv.DictReader((page.parent / "tables" / "regression.csv").open()))
     assert [row["Algorithm"] for row in rows] == ["MAML", "Gaussian process"]
     maml, process = rows
-    assert float(maml["Mean squared error: 1 step"].split()[0]) > float(
-        process["Mean squared error: in range"].split()[0]
-    )
-    assert maml["Share in the 95 % interval: in range"] == process["Mean squared error: 10 steps"] == "–"
-    assert float(process["Share in the 95 % interval: other phase"].split()[0]) > 90
+    assert float(maml["Mean squared error: 1 step"]) > float(process["Mean squared error: in range"])
+    assert maml["Share in the 95 % interval: in range"] == process["Mean squared error: 10 steps"] == ""
+    assert float(process["Share in the 95 % interval: other phase"]) > 90
 
 
 def test_the_report_draws_curves_and_names_no_reference_as_the_best(page):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.statistics import intervals
-from bench.statistics.multiplicity import holm
+from bench.statistics.multiplicity import from_best, holm
 from bench.statistics.seed_variance import Part, SeedPrior, part_of_mean, reach, seed_prior
 from tasks.seeds import numpy_generator
 
@@ -122,6 +122,50 @@ def test_without_a_prior_two_equal_learners_are_not_called_different(seeds):
     print(f"\n{seeds}: {max(rates.values()):.3f} at worst, {rates[1]:.3f} alike")
     assert max(rates.values()) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / studies)
     assert rates[1] >= 0.008, "not so cautious that alike learners are never told apart"
+
+
+def many_studies(spreads: tuple[float, ...], seeds: int, studies: int) -> tuple[np.ndarray, list[Part]]:
+    """Means [learners, studies] of equal learners, of tasks without end, and the part of each one's seeds in its error."""
+    draw = numpy_generator("many", *map(str, spreads), seeds)
+    tables = [np.repeat(draw.normal(0, spread, (studies, seeds, 1)), 2, axis=2) for spread in spreads]
+    found = [seed_prior([table[i] for table in tables]) for i in range(studies)]
+    prior = SeedPrior(np.array([p.variance for p in found]), np.array([p.freedom for p in found]))
+    return np.array([table.mean((1, 2)) for table in tables]), [
+        part_of_mean(table, prior) for table in tables
+    ]
+
+
+def distance(parts: list[Part], i: int, j: int, tail: float) -> np.ndarray:
+    """What a difference of two learners must exceed in each study."""
+    return np.sqrt(parts[i].variance + parts[j].variance) * reach([parts[i], parts[j]], tail, prior=True)
+
+
+@pytest.mark.parametrize(
+    ("spreads", "seeds"), [(ALIKE, 2), (FIVEFOLD, 2), (MEASURED, 2), (MEASURED, 3), (FIVEFOLD, 5)]
+)
+def test_corrected_for_many_comparisons_no_two_equal_learners_are_called_different(spreads, seeds):
+    """Of all pairs of a study by Holm's first step, and of the best with each other learner by `from_best`."""
+    studies = 600
+    means, parts = many_studies(spreads, seeds, studies)
+    pairs, others = [(i, j) for i in range(8) for j in range(i)], 7
+    tail = 0.025 / len(pairs)
+    called = np.any([np.abs(means[i] - means[j]) > distance(parts, i, j, tail) for i, j in pairs], axis=0)
+    assert from_best([2 * 0.05 / others], others) == pytest.approx(0.05)
+    below = [means[i] - means[j] > distance(parts, i, j, 0.05 / others) for i in range(8) for j in range(8)]
+    out = np.array(below).reshape(8, 8, studies)[means.argmax(0), :, np.arange(studies)].mean(0)
+    print(f"\nseeds {seeds}: {called.mean():.3f} any pair; left out of the best {out.round(3)}")
+    assert called.mean() <= 0.05 and out.max() <= 0.05
+
+
+@pytest.mark.parametrize(("seeds", "of_pairs", "of_best"), [(2, 150, 30), (3, 20, 8), (5, 6, 4)])
+def test_what_learners_of_few_seeds_must_differ_by(seeds, of_pairs, of_best):
+    """24 alike learners, in deviations of one training: 1,500 and 64 with two seeds, were the far tail that of one degree."""
+    _, parts = many_studies((1.0,) * 24, seeds, 60)
+    needed = [
+        np.median([distance(parts, i, i + 1, tail) for i in range(23)]) for tail in (0.025 / 276, 0.05 / 23)
+    ]
+    print(f"\nseeds {seeds}: {needed[0]:.1f} among all pairs, {needed[1]:.1f} from the best")
+    assert needed[0] < of_pairs and needed[1] < of_best
 
 
 def test_without_a_prior_two_learners_are_compared_by_that_rule():

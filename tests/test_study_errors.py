@@ -107,6 +107,18 @@ def test_a_variant_is_its_algorithm_with_other_settings(home):
         ({"wide": {"algorithm": "protonets", "params": {"hidden": 8}}}, "no algorithm 'protonets'"),
         ({"wide": {"algorithm": "protonet", "params": {"widht": 8}}}, "wide has no hyper-parameter 'widht'"),
         ({"wide": {"algorithm": "protonet", "params": {}}}, "variants.wide.params"),
+        (
+            {"wide": {"algorithm": "protonet"}},
+            "variants.wide.params: name a hyper-parameter, or a pretraining",
+        ),
+        (
+            {"wide": {"algorithm": "finetune", "pretraining": "supervized"}},
+            "variants.wide.pretraining: there is no 'supervized' (did you mean 'supervised'?); there are supervised",
+        ),
+        (
+            {"wide": {"algorithm": "protonet", "pretraining": "supervised"}},
+            "variants.wide.pretraining: protonet starts from no pretraining; leave the key out",
+        ),
     ],
 )
 def test_a_wrong_variant_is_named(home, capsys, variants, message):

@@ -1,5 +1,6 @@
 """Tables as files, numbers as text, and the palette."""
 
+import io
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from bench.report.numbers import number
 from bench.report.style import COLOURS, MARKERS, styles_of
 from bench.report.table import Cell, Column, Row, Table
+from bench.report.table_files import to_csv
 
 
 def test_latex_and_markdown_escape_what_they_must():
@@ -21,6 +23,44 @@ def test_latex_and_markdown_escape_what_they_must():
     )
     assert r"A \& b & \% \\" in table.to_latex() and r"x\_1|y & \textbf{1 $\pm$ 2} \\" in table.to_latex()
     assert r"| x_1\|y | **1 ± 2** |" in table.to_markdown()
+
+
+def test_pandas_reads_a_table_as_numbers():
+    """What stands in one cell of the page is several columns; what is no number stands in a column of notes."""
+    printed = {
+        "Accuracy, %": ["89.2 ± 1.3†", "86.2 (69.3 to 100.0)", "missing"],
+        "Difference": ["−4.1", "+0.3", "–"],
+        "95 % interval": ["−5.0 to −3.2", "×1.5 to ×2", "–"],
+        "Tasks": ["12,800 (1 of 2)", "300", "not reached"],
+        "Time": ["42 s", "3.5 min", "2.1 h"],
+        "Budget": ["0.5 %", "2 %", "–"],
+        "p": ["< 0.001", "0.250", "–"],
+        "Published": ["98.3 (Nichol's harness)", "98.7 ± 0.4", "–"],
+        "Trained on": ["5-way 1-shot", "20-way 5-shot", "–"],
+        "n": ["2 × 600", "1 × 600", "2 × 100"],
+        "Never": ["not reached", "–", "not reached"],
+    }
+    exact = {"3.5 min": 211.7}
+    rows = [
+        Row([Cell(text, exact.get(text)) for text in line]) for line in zip(*printed.values(), strict=True)
+    ]
+    read = pd.read_csv(io.StringIO(to_csv(Table("t", "T", [Column(name) for name in printed], rows))))
+    words = {f"{name}, note" for name in ("Accuracy, %", "95 % interval", "Tasks", "p", "Published", "Never")}
+    words |= {"Trained on", "n"}
+    assert set(read.select_dtypes("object")) == words
+    nan = np.nan
+    expected = {
+        "Accuracy, %": [89.2, 86.2, nan], "Accuracy, % ±": [1.3, nan, nan], "Accuracy, % low": [nan, 69.3, nan],
+        "Accuracy, % high": [nan, 100, nan], "Difference": [-4.1, 0.3, nan], "95 % interval low": [-5, 1.5, nan],
+        "95 % interval high": [-3.2, 2, nan], "Tasks": [12_800, 300, nan], "Time, s": [42, 211.7, 7560],
+        "Budget, %": [0.5, 2, nan], "p": [0.001, 0.25, nan], "Published": [98.3, 98.7, nan], "Published ±": [nan, 0.4, nan],
+        "Never": [nan, nan, nan],
+    }  # fmt: skip
+    for name, numbers in expected.items():
+        np.testing.assert_array_equal(read[name], numbers, err_msg=name)
+    assert set(read) == words | set(expected)
+    assert read["Accuracy, %, note"].tolist()[::2] == ["†", "missing"]
+    assert read["Tasks, note"].tolist()[::2] == ["1 of 2", "not reached"] and read["p, note"][0] == "<"
 
 
 @pytest.mark.parametrize(

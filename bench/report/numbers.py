@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from bench.results.metrics import METRICS
 
 SIGNIFICANT = 0.05
-"""Level below which a Holm-corrected p value counts as a difference."""
+"""Level below which a corrected p value counts as a difference."""
 
 
 def number(value: float | None, metric: str = "accuracy", sign: bool = False) -> str:
@@ -72,4 +72,4 @@ def counted(values: Iterable[float], noun: str) -> str:
 
 def diverged_of(row: Mapping) -> str:
     """Return `1 of 3,000 tasks`: on how many tasks of all seeds a learner diverged, from a row of cells.csv."""
-    return f"{row['n_diverged']:,} of {row['n_tested']:,} tasks"
+    return f"{int(row['n_diverged']):,} of {int(row['n_tested']):,} tasks"

@@ -9,6 +9,7 @@ from bench.report.picture import data_uri
 from bench.report.section import TEMPLATES, Section, sections
 from bench.report.summary import Summary, read_summary
 from bench.report.svg import SharedStyles, marker_path
+from bench.report.table_files import save
 from bench.results.files import write_text
 from bench.results.setting import dataset_label
 from bench.study.run import reports_root
@@ -24,7 +25,7 @@ def build_report(study: Study) -> Path:
         for figure in section.figures:
             figure.save(target / "figures")
         for table in section.tables:
-            table.save(target / "tables")
+            save(table, target / "tables")
         for picture in section.facts.get("pictures", []):
             picture.save(target / "figures")
     return write_text(target / "report.html", render(summary, found))

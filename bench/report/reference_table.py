@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from bench.report.numbers import duration, number, plus_minus
+from bench.report.numbers import diverged_of, duration, number, plus_minus
 from bench.report.style import family_order
 from bench.report.summary import Summary, own_task
 from bench.report.table import Column, Row, Table, text_columns, words
@@ -139,7 +139,8 @@ def _measured(row: dict) -> str:
         return DIVERGED
     text = plus_minus(row["mean"], row["low"], row["high"], row["metric"])
     one_seed = "*" if row["seeds"] == 1 else ""
-    return text + one_seed + (f" ({row['diverged']} {DIVERGED})" if row["diverged"] else "")
+    left_out = f" (without {diverged_of(row)}, on which it diverged)" if row["n_diverged"] > 0 else ""
+    return text + one_seed + left_out + (f" ({row['diverged']} {DIVERGED})" if row["diverged"] else "")
 
 
 def _span(values: Iterable[float], form) -> str:

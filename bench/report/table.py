@@ -1,11 +1,7 @@
-"""A table of the report, and the three files it is saved as: CSV, Markdown and LaTeX."""
+"""A table of the report, and its text in Markdown and LaTeX."""
 
-import csv
-import io
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from bench.results.files import write_text
 from bench.results.setting import Setting
 
 _TEX = {
@@ -94,19 +90,6 @@ class Table:
     def headings(self) -> list[str]:
         """Return the headings in one line: `group: label`."""
         return [f"{c.group}: {c.label}" if c.group else c.label for c in self.columns]
-
-    def save(self, folder: Path) -> None:
-        """Write `<name>.csv`, `.md` and `.tex` into the folder."""
-        for suffix, text in (("csv", self.to_csv()), ("md", self.to_markdown()), ("tex", self.to_latex())):
-            write_text(folder / f"{self.name}.{suffix}", text)
-
-    def to_csv(self) -> str:
-        """Return the table as printed, with plain minus signs, so that a spreadsheet reads the numbers."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.headings())
-        writer.writerows([cell.text.replace("−", "-") for cell in row.cells] for row in self.rows)
-        return out.getvalue()
 
     def to_markdown(self) -> str:
         """Return a GitHub table; the best value is bold, values not significantly below it carry the sign ≈."""

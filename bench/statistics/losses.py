@@ -4,7 +4,6 @@ Values are means over the shifts that all learners were tested under; changes ar
 queries are themselves a remedy, which only some families have in their papers. So families are compared within one mode, too.
 """
 
-import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -15,7 +14,7 @@ from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.degradation import FAMILIES
 from bench.statistics.gather import REPORTED, LearnerResults, common
 from bench.statistics.intervals import contrast
-from bench.statistics.multiplicity import holm
+from bench.statistics.multiplicity import from_best
 from bench.statistics.seed_variance import SeedPrior, seed_prior
 from bench.statistics.severities import METRIC, severity_curves
 
@@ -32,8 +31,9 @@ def loss_rows(setting: Setting, learners: list[LearnerResults], yardsticks: dict
     """Return a row per scope, mode and learner, then per family, the mean over its algorithms (without variants).
 
     What is known of the spread over seeds comes from all learners, as in comparisons. Of learners, p is for the reported
-    modes only. p_best: Holm-corrected p of the paired difference in value from the highest of the same kind, mode and scope; p_least: of
-    the difference in change from the smallest loss; NaN of this one, and of learners that are yardsticks. Classification only.
+    modes only. p_best: of the value being below the highest of the same kind, mode and scope, corrected for the number of the
+    others (`multiplicity.from_best`); p_least: of the loss being above the smallest; NaN of this one, and of learners that are
+    yardsticks. Classification only.
     """
     learners, rows = [one for one in learners if one.values and one.metric == METRIC], []
     known = {one.algorithm: one.record for one in learners}
@@ -117,18 +117,15 @@ def _rows(
 
 
 def _p_from_highest(sides: dict[str, list[np.ndarray]], prior: SeedPrior | None) -> dict[str, float]:
-    """Return the Holm-corrected p, over all pairs, of each difference from the one with the highest mean (NaN)."""
-    shapes = defaultdict(list)
-    for pair in itertools.combinations(sides, 2):
-        if len({sides[name][0].shape[-1] for name in pair}) == 1:
-            shapes[tuple(tuple(table.shape for table in sides[name]) for name in pair)].append(pair)
-    p = {}
-    for pairs in shapes.values():  # of equal shape at once
-        left, right = (
-            [np.stack(tables) for tables in zip(*(sides[pair[i]] for pair in pairs), strict=True)]
-            for i in (0, 1)
-        )
-        p |= zip(map(frozenset, pairs), contrast(left, right, prior=prior).p, strict=True)
-    p = dict(zip(p, holm(list(p.values())), strict=True))
+    """Return the p of being below the one with the highest mean (NaN of this one), corrected for the number of the others."""
     first = max(sides, key=lambda name: np.mean([table.mean() for table in sides[name]]), default=None)
-    return {name: float(p.get(frozenset((name, first)), np.nan)) for name in sides}
+    shapes = defaultdict(list)
+    for name, tables in sides.items():
+        if name != first and tables[0].shape[-1] == sides[first][0].shape[-1]:
+            shapes[tuple(table.shape for table in tables)].append(name)
+    p = dict.fromkeys(sides, float("nan"))
+    for names in shapes.values():  # of equal shape at once
+        left = [np.stack(tables) for tables in zip(*(sides[name] for name in names), strict=True)]
+        right = [np.broadcast_to(table, (len(names), *table.shape)) for table in sides[first]]
+        p |= zip(names, contrast(left, right, prior=prior).p, strict=True)
+    return dict(zip(p, from_best(list(p.values()), len(p) - 1), strict=True))

@@ -10,18 +10,20 @@ from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.diverged import converged_in_both
 from bench.statistics.gather import LearnerResults, Values
 from bench.statistics.intervals import paired
-from bench.statistics.multiplicity import holm
+from bench.statistics.multiplicity import from_best, holm
 from bench.statistics.priors import Priors, joined, with_averages
 
 COMPARISON_COLUMNS = [
     *[*SETTING_COLUMNS, *SHARED_COLUMNS, "algorithm_a", "mode_a", "algorithm_b", "mode_b"],
-    *["difference", "low", "high", "p", "p_holm", "n_seeds", "n_episodes"],
+    *["difference", "low", "high", "p", "p_holm", "p_best", "n_seeds", "n_episodes"],
 ]
 Side = tuple[str, str, Values]  # algorithm, its reported mode, its values
 
 
 def comparison_rows(setting: Setting, learners: list[LearnerResults], priors: Priors) -> list[dict]:
     """Return a row per pair of learners and common condition, in their reported modes; Holm over the pairs of a condition.
+
+    p_best: of the lower one being below the higher one, where that is the best of the learners of this condition.
 
     All learners tested under a condition share what is known of the spread over seeds (`priors.setting_priors`).
     """
@@ -32,8 +34,10 @@ def comparison_rows(setting: Setting, learners: list[LearnerResults], priors: Pr
         for condition, row in _pair_rows((name_a, mode_a, values_a), (name_b, mode_b, values_b), priors):
             families[condition].append({**setting._asdict(), **condition.shared_row, **row})
     for family in families.values():
-        for row, p in zip(family, holm([row["p"] for row in family]), strict=True):
-            row["p_holm"] = p
+        p = [row["p"] for row in family]
+        others = len({row[side] for row in family for side in ("algorithm_a", "algorithm_b")}) - 1
+        for row, of_pairs, of_best in zip(family, holm(p), from_best(p, others), strict=True):
+            row |= {"p_holm": of_pairs, "p_best": of_best}
     return [row for condition in sorted(families, key=lambda c: c.order) for row in families[condition]]
 
 

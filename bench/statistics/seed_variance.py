@@ -21,6 +21,8 @@ CALM = 0.5
 """Share of the learners with the prior's variance that look as calm as this or calmer. Those above keep their own freedom."""
 SAME = 1e-6
 """Difference up to which two seeds give an episode the same value, which is stored in single precision."""
+FAR = 0.025
+"""Tail beyond which the reach of a side grows as if its variance were known from one seed more."""
 LEAST = 3e-3
 """Least variance that enters the fit, as a share of the median: one in thirty of two seeds is smaller by chance. Accuracies are
 counts, so that two trainings may also agree exactly, and the logarithm of nothing would decide the fit alone.
@@ -129,12 +131,30 @@ def reach(sides: Sequence[Part], tail: float | np.ndarray, prior: bool) -> np.nd
     quadrature, each with its own freedom (Banerjee 1961, Annals of Mathematical Statistics 32(3)), are never too short, but
     far too long between alike sides. Halfway, at most 5 % of equal pairs of as many seeds are called different, and about 2 %
     of alike ones; without a prior, quadrature weighs the more, the less alike the freedoms of the sides are.
+
+    Where a prior says how trainings differ, tails beyond `FAR` are bounded (`_quantile`).
     """
     whole = pooled(sides)
-    quantiles = [-special.stdtrit(side.freedom, tail) for side in sides]
+    quantiles = [_quantile(side.freedom, tail, prior) for side in sides]
     squares = sum(side.variance * q**2 for side, q in zip(sides, quantiles, strict=True))
-    together = -special.stdtrit(whole.freedom, tail)
+    together = _quantile(whole.freedom, tail, prior)
     apart = np.divide(squares, whole.variance, out=np.array(together**2), where=whole.variance > 0)
     freedoms = [side.freedom for side in sides]
     weight = 0.5 if prior else 1 - (np.min(freedoms, axis=0) / np.max(freedoms, axis=0)) ** 2 / 2
     return (1 - weight) * together + weight * np.sqrt(apart)
+
+
+def _quantile(freedom: np.ndarray, tail: float | np.ndarray, prior: bool) -> np.ndarray:
+    """Return what Student's t exceeds with probability `tail`; with a prior, bounded in the far tail.
+
+    A t of one degree allows for a learner that scatters a thousand times as much as the others of its study: among 300
+    pairs, two seeds would have to differ by 1,500 deviations. So beyond `FAR`, where corrections for many comparisons
+    look, it grows as the t of one degree more. Intervals of 95 % and p-values above 0.05 are the same. In simulated
+    studies of 8 and 24 equal learners of two seeds, one of them five or ten times as scattered, Holm's p of any pair is
+    below 0.05 in at most 5 % (6 % where three are, or where all differ), and 15 times smaller differences are found.
+    """
+    plain = -special.stdtrit(freedom, tail)
+    if not prior or np.all(np.asarray(tail) >= FAR):
+        return plain
+    growth = special.stdtrit(freedom + 1, tail) / special.stdtrit(freedom + 1, FAR)
+    return np.where(np.asarray(tail) < FAR, -special.stdtrit(freedom, FAR) * growth, plain)

@@ -63,17 +63,35 @@ def check_names(learners: Sequence[str]) -> None:
             )
 
 
+def check_pretrainings(settings: Settings) -> None:
+    """A variant differs in something, and names a pretraining that there is."""
+    known = algos.pretrainings()
+    for name, variant in settings.variants.items():
+        key = f"variants.{name}"
+        if not variant.changes:
+            raise ValueError(f"{key}.params: name a hyper-parameter, or a pretraining, in which it differs")
+        if variant.pretraining and variant.pretraining not in known:
+            close = did_you_mean(variant.pretraining, known)
+            raise ValueError(
+                f"{key}.pretraining: there is no {variant.pretraining!r}{close}; there are {', '.join(sorted(known))}"
+            )
+
+
 def check_variants(settings: Settings, cards: Mapping[str, Card]) -> None:
-    """A variant has a name of its own, and hyper-parameters that its algorithm has."""
+    """A variant has a name of its own, and hyper-parameters and a pretraining that its algorithm can have."""
     names = {algos.name_of(algorithm) for algorithm in settings.algorithms}
     names |= set(algos.discover()) | set(algos.pretrainings())
     for name, variant in settings.variants.items():
         if name in names:
             raise ValueError(f"variants: {name!r} is an algorithm; give the variant another name")
         try:
-            cards[name].check(name, variant.params)
+            cards[name].check(name, variant.params or {})
         except ValueError as error:
             raise ValueError(f"variants: {name}: {error}") from error
+        if variant.pretraining and not algos.card(variant.algorithm).pretraining:
+            raise ValueError(
+                f"variants.{name}.pretraining: {variant.algorithm} starts from no pretraining; leave the key out"
+            )
 
 
 def check_overrides(settings: Settings, cards: Mapping[str, Card]) -> None:

@@ -57,14 +57,21 @@ def _named(datasets: dict[str, DataSet]) -> dict[str, DataSet]:
 
 
 class Variant(Part):
-    """A learner of its own: an algorithm with some other hyper-parameters."""
+    """A learner of its own: an algorithm with some other hyper-parameters, or from another pretraining."""
 
     algorithm: str
     """Name of the algorithm, or path of a Python file."""
-    params: Annotated[dict[str, Any], Field(min_length=1)]
+    params: Annotated[dict[str, Any], Field(min_length=1)] | None = None
     """Hyper-parameters that differ from those of the algorithm in this study."""
+    pretraining: str | None = None
+    """Shared training to start from instead of the algorithm's own, such as `supervised`; null = the algorithm's."""
     title: str = ""
-    """Name in the report; by default the algorithm's title and the hyper-parameters that differ."""
+    """Name in the report; by default the algorithm's title and what differs."""
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What differs from the algorithm: hyper-parameters, and the pretraining where it is another."""
+        return {**(self.params or {}), **({"pretraining": self.pretraining} if self.pretraining else {})}
 
 
 class Training(Part):

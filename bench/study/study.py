@@ -1,5 +1,6 @@
 """A study: which algorithms run on which tasks with which seeds and budgets, read from one YAML file."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class Study:
 
     def _check(self) -> None:
         checks.check_datasets(self.settings)
+        checks.check_pretrainings(self.settings)
         if not self.cards:
             raise ValueError("algorithms: there are none, and no variants; name at least one")
         checks.check_names(self._named())
@@ -55,7 +57,7 @@ class Study:
     def cards(self) -> dict[str, Card]:
         """Card of each algorithm and variant of the study, then of each pretraining that these share."""
         try:
-            found = {name: algos.card(self.code(name)) for name in self._named()}
+            found = {name: self._card(name) for name in self._named()}
             shared = [card.pretraining for card in found.values() if card.pretraining]
             return found | {name: algos.pretraining_card(name) for name in shared}
         except OSError as error:
@@ -63,6 +65,10 @@ class Study:
             raise ValueError(f"algorithms: {told}") from error
         except ValueError as error:
             raise ValueError(f"algorithms: {error}") from error
+
+    def _card(self, name: str) -> Card:
+        card, variant = algos.card(self.code(name)), self.variant(name)
+        return replace(card, pretraining=variant.pretraining) if variant and variant.pretraining else card
 
     def _named(self) -> list[str]:
         return [*self.settings.algorithms, *self.settings.variants]
@@ -89,7 +95,7 @@ class Study:
         title, variant = self.cards[algorithm].title, self.variant(algorithm)
         if variant is None:
             return title
-        changed = ", ".join(f"{key} {value}" for key, value in variant.params.items())
+        changed = ", ".join(f"{key} {value}" for key, value in variant.changes.items())
         return variant.title or f"{title} ({changed})"
 
     def runs(self) -> list[Run]:
@@ -144,7 +150,7 @@ class Study:
         for needed, entry in self._overrides:
             if needed <= words:
                 values |= entry
-        return values | (variant.params if variant else {})
+        return values | (variant.params or {} if variant else {})
 
     def training_job(self, run: Run) -> TrainingJob:
         """What the meta-training of a run depends on."""

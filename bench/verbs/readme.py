@@ -15,6 +15,7 @@ from bench.report.readme_figure import draw, draw_figure
 from bench.report.records import record_table
 from bench.report.reference_table import SHIFT, full_tables, headline, short_table
 from bench.report.sections import contrast
+from bench.report.sections.published import SPLIT
 from bench.report.summary import Summary, read_summary
 from bench.results.files import write_text
 from bench.results.reference_list import FILE, listed_studies
@@ -29,15 +30,13 @@ NONE = "There are no reference results yet: `make reference` makes them.\n"
 NOTE = (
     "Accuracy in % (mean squared error for regression) on frozen meta-test episodes, with the 95 % interval over "
     "seeds and episodes; * one seed. *Transductive*: the queries of a task share batch "
-    "statistics. *Published* values of another network or harness name it in brackets. On Omniglot, training and test "
-    "characters here are Vinyals' lists, with whole alphabets apart; most published values are of random characters, which "
-    "share alphabets and are somewhat easier. *Training*: CPU time, on a GPU wall time. *Budget*: share of the number of "
+    f"statistics. *Published* values of another network or harness name it in brackets. {SPLIT} *Training*: CPU time, on a GPU wall time. *Budget*: share of the number of "
     "training tasks that the paper or its code states. *Trained at*: commits of the trainings; tests may be younger."
 )
 SHORT_NOTE = (
     "Accuracy in % with 95 % intervals, each learner in the mode of its paper; * one seed. *Smeared*: {shift} at its highest "
     "severity, of whole tasks, on the first of the same episodes; *loss*: the change, paired by seed and episode. *Budget*: "
-    "share of the published training tasks, so most rows cannot reach the published value. All rows: "
+    f"share of the published training tasks, so most rows cannot reach the published value. {SPLIT} All rows: "
     "[results/reference](results/reference/README.md); all shifts, claims and comparisons: `{page}`, which opens offline."
 )
 

@@ -20,7 +20,7 @@ CAPTION = (
     "of their spread is helped by all learners of the setting. A learner is reported in the mode of its paper, or in the only one that was tested; "
     "rows in the other mode are grey. “Episode ±” is the interval that most papers print: over the episodes of one trained "
     "model, blind to how much another training would differ. Bold marks the best value among the reported modes; ≈ marks "
-    "values that a paired, Holm-corrected test on the same episodes cannot tell from it; † marks fewer seeds than planned. "
+    "values that a paired test on the same episodes, corrected for the comparisons of one learner with all others, cannot tell from it; † marks fewer seeds than planned. "
     "“Transductive” predictions may use batch statistics of the other queries. A published value stands only beside the "
     "same data set, way, shot and mode, and with the network or harness in brackets where ours is another; hover over it for its source. “Budget” is the share of the paper's training "
     "tasks that ours had, where the paper states them. Every number links to its runs."
@@ -91,7 +91,7 @@ def _marks(part: pd.DataFrame, comparisons: pd.DataFrame) -> dict[tuple[str, str
     marks = {best: "best"}
     for row in comparisons[clean(comparisons)].itertuples():
         pair = [(row.algorithm_a, row.mode_a), (row.algorithm_b, row.mode_b)]
-        if best in pair and not row.p_holm < SIGNIFICANT:  # undefined with one seed: not told apart
+        if best in pair and not row.p_best < SIGNIFICANT:  # undefined with one seed: not told apart
             marks[pair[1 - pair.index(best)]] = "tied"
     return marks
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from bench.report.axes import dot, gid, is_error, label_margin, measure_axis, named_rows, scale_of
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import SIGNIFICANT, diverged_of, listed, number, reach
+from bench.report.numbers import SIGNIFICANT, counted, diverged_of, listed, number, reach
 from bench.report.style import Style, by_family
 from bench.report.summary import Summary, hardest
 from bench.results.condition import clean
@@ -25,6 +25,8 @@ CAPTION = (
 )
 SETTINGS_TOLD = 6
 VERDICTS = ("supported", "refuted", "undecided", "untested")
+FEW = 5
+"""Seeds from which a sentence need not name them as the reason why learners cannot be told apart."""
 TIED_NAMED = 5  # with few seeds and many learners, the list would name almost all of them
 
 
@@ -90,24 +92,25 @@ def facts(summary: Summary) -> dict[str, object]:
 def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     first, metric = rows.iloc[0], rows["metric"].iloc[0]
     unit = f" {METRICS[metric].unit}".rstrip()
-    pairs = comparisons[clean(comparisons) & ~comparisons["p_holm"].lt(SIGNIFICANT)]
+    pairs = comparisons[clean(comparisons) & ~comparisons["p_best"].lt(SIGNIFICANT)]
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
-    tied = _tied(rows.loc[rows["algorithm"].isin(close), "title"], len(rows) - 1)
+    tied = _tied(rows.loc[rows["algorithm"].isin(close), "title"], len(rows) - 1, rows["n_seeds"])
     interval = f"{first['mode']} mode, 95 % interval {reach(first['low'], first['high'], metric)}"
     if first["n_diverged"]:
         interval += f"; without {diverged_of(first)}, on which it diverged"
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
-def _tied(titles: pd.Series, others: int) -> str:
-    """Return `; A and B cannot be told from it`, or how many of the others cannot."""
+def _tied(titles: pd.Series, others: int, seeds: pd.Series, best: str = "it") -> str:
+    """Return `; A and B cannot be told from it with only 2 seeds each`, or how many of the others cannot. seeds: of each learner."""
     if titles.empty:
         return ""
+    few = f" with only {counted(seeds, 'seed')} each" if seeds.min() < FEW else ""
     if len(titles) == others > TIED_NAMED:
-        return f"; it cannot be told from any of the {others} others"
+        return f"; {best} cannot be told from any of the {others} others{few}"
     who = listed(titles) if len(titles) <= TIED_NAMED else f"{len(titles)} of {others} others"
-    return f"; {who} cannot be told from it"
+    return f"; {who} cannot be told from {best}{few}"
 
 
 def _under_shift(losses: pd.DataFrame) -> str:
@@ -118,7 +121,7 @@ def _under_shift(losses: pd.DataFrame) -> str:
     rows = rows.sort_values("mean", ascending=False, kind="stable")
     first, last = rows.iloc[0], rows.iloc[-1]
     close = rows.iloc[1:]
-    tied = _tied(close.loc[~close["p_best"].lt(SIGNIFICANT), "title"], len(close))
+    tied = _tied(close.loc[~close["p_best"].lt(SIGNIFICANT), "title"], len(close), rows["n_seeds"])
     ends = [
         f"{number(row['mean'])} % ({reach(row['low'], row['high'])}), from {number(row['clean'])} on clean tasks"
         for row in (first, last)
@@ -151,9 +154,8 @@ def _families(losses: pd.DataFrame) -> str:
         for row in rows.itertuples()
     ]
     close = rows.iloc[1:]
-    tied = _tied(close.loc[~close["p_least"].lt(SIGNIFICANT), "algorithm"], len(close)).replace(
-        "it", "the first"
-    )
+    tied = close.loc[~close["p_least"].lt(SIGNIFICANT), "algorithm"]
+    tied = _tied(tied, len(close), rows["n_seeds"], "the first")
     lost = "Accuracy lost under these shifts, in points, mean by family with 95 % intervals"
     return f"{lost}, {mode}: {listed(said)}{tied}."
 
