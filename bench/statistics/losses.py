@@ -117,15 +117,19 @@ def _rows(
 
 
 def _p_from_highest(sides: dict[str, list[np.ndarray]], prior: SeedPrior | None) -> dict[str, float]:
-    """Return the p of being below the one with the highest mean (NaN of this one), corrected for the number of the others."""
+    """Return the p of being below the one with the highest mean (NaN of this one), corrected for the number of the others.
+
+    Each is compared on the first episodes that it shares with the highest.
+    """
     first = max(sides, key=lambda name: np.mean([table.mean() for table in sides[name]]), default=None)
     shapes = defaultdict(list)
     for name, tables in sides.items():
-        if name != first and tables[0].shape[-1] == sides[first][0].shape[-1]:
+        if name != first:
             shapes[tuple(table.shape for table in tables)].append(name)
     p = dict.fromkeys(sides, float("nan"))
     for names in shapes.values():  # of equal shape at once
-        left = [np.stack(tables) for tables in zip(*(sides[name] for name in names), strict=True)]
-        right = [np.broadcast_to(table, (len(names), *table.shape)) for table in sides[first]]
+        n = min(sides[name][0].shape[-1] for name in (names[0], first))
+        left = [np.stack(tables)[..., :n] for tables in zip(*(sides[name] for name in names), strict=True)]
+        right = [np.broadcast_to(table[:, :n], (len(names), len(table), n)) for table in sides[first]]
         p |= zip(names, contrast(left, right, prior=prior).p, strict=True)
     return dict(zip(p, from_best(list(p.values()), len(p) - 1), strict=True))

@@ -30,6 +30,7 @@ def comparison_rows(setting: Setting, learners: list[LearnerResults], priors: Pr
     sides = [(one.algorithm, one.reported_mode, with_averages(one)) for one in learners if one.values]
     families = defaultdict(list)
     for (name_a, mode_a, values_a), (name_b, mode_b, values_b) in itertools.combinations(sides, 2):
+        values_a, values_b = on_same_episodes(values_a, values_b)
         values_a, values_b = converged_in_both(setting, learners[0].metric, values_a, values_b)
         for condition, row in _pair_rows((name_a, mode_a, values_a), (name_b, mode_b, values_b), priors):
             families[condition].append({**setting._asdict(), **condition.shared_row, **row})
@@ -41,12 +42,23 @@ def comparison_rows(setting: Setting, learners: list[LearnerResults], priors: Pr
     return [row for condition in sorted(families, key=lambda c: c.order) for row in families[condition]]
 
 
+def on_same_episodes(a: Values, b: Values) -> tuple[Values, Values]:
+    """Return the values of two learners by condition that both have, cut to the first episodes that both have.
+
+    Frozen episodes are numbered: a test of 100 has the first 100 of a test of 200.
+    """
+    counts = {
+        condition: min(a[condition].shape[1], b[condition].shape[1]) for condition in a if condition in b
+    }
+    return tuple({condition: side[condition][:, :n] for condition, n in counts.items()} for side in (a, b))
+
+
 def _pair_rows(a: Side, b: Side, priors: Priors) -> list[tuple[Condition, dict]]:
     """Return the numbers of one pair by condition."""
     (name_a, mode_a, values_a), (name_b, mode_b, values_b) = a, b
     shapes = defaultdict(list)
     for condition in values_a:
-        if condition in values_b and values_a[condition].shape[1] == values_b[condition].shape[1]:
+        if condition in values_b:
             shape = values_a[condition].shape, values_b[condition].shape, priors[condition] is None
             shapes[shape].append(condition)
     rows = []
