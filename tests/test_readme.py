@@ -118,6 +118,9 @@ def test_a_changed_table_makes_readmes_and_figures_stale(pages, monkeypatch, cap
     assert (
         __main__.main(arguments) == 0 and Path("results/reference/figures/shifted.svg").read_bytes() == figure
     )
+    by_hand = Path("README.md")
+    by_hand.write_text(by_hand.read_text().replace("# A title", "# Another title"))
+    assert __main__.main([*arguments, "--check"]) == 0, "text around the generated parts is free"
     table, recorded = pd.read_csv(cells), cells.with_name("summarize.json")
     digests = recorded.read_text()
     recorded.unlink()  # else the edit is told as damage
