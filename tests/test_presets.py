@@ -75,6 +75,14 @@ def test_paper_yaml_trains_as_published(study, name):
     assert {key: found[key] for key in expected} == expected, source
 
 
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml", "anil"])
+def test_omniglot_yaml_has_the_published_inner_loss(algorithm):
+    study = load_study("config/omniglot.yaml")
+    for run in study.runs():
+        if run.algorithm == algorithm:
+            assert study.hyper_parameters(run)["inner_reduction"] == "sum", run.name
+
+
 def test_each_baseline_starts_from_the_stage_that_the_paper_trains_it_on(study):
     """wyharveychen/CloserLookFewShot train.py: Baseline++ trains its features with the cosine classifier."""
     stages = {name: study.cards[name].pretraining for name in ("finetune", "cosine_finetune")}

@@ -168,10 +168,10 @@ def test_gradients_reach_what_is_to_be_learned(name):
 
 
 def test_the_memory_serves_second_presentations_and_novelty(monkeypatch):
-    """Streams of three new classes of 16 numbers: after 550 updates MANN names a class that it has seen once.
+    """Streams of three new classes of 16 numbers: after 400 updates MANN names a class that it has seen once.
 
     It also guesses first presentations better than by chance, 1 in 3, because it knows which labels are taken; the limit is
-    61 %. With a memory that reads nothing, the same weights do worse. The LSTM alone is still at chance after as many updates.
+    about 60 %. With a memory that reads nothing, the same weights do worse. The LSTM alone is still at chance after as many updates.
     """
     monkeypatch.setattr(stream_training, "WAY", 3)
     monkeypatch.setattr(stream_training, "SIZE", 4)
@@ -179,8 +179,8 @@ def test_the_memory_serves_second_presentations_and_novelty(monkeypatch):
 
     def small_streams(count, generator):
         classes = torch.randn(count, 3, 16, generator=generator)
-        y = torch.randint(3, (count, 12), generator=generator)
-        noise = 0.2 * torch.randn(count, 12, 16, generator=generator)
+        y = torch.randint(3, (count, 9), generator=generator)
+        noise = 0.2 * torch.randn(count, 9, 16, generator=generator)
         return Streams(classes.gather(1, y.unsqueeze(-1).expand(-1, -1, 16)) + noise, y, 3)
 
     def accuracy(learner):
@@ -191,8 +191,8 @@ def test_the_memory_serves_second_presentations_and_novelty(monkeypatch):
     def trained(name, overrides):
         torch.manual_seed(0)
         learner, generator = build(name, overrides)[0], torch.Generator().manual_seed(1)
-        optimizer = torch.optim.Adam(learner.parameters(), lr=3e-3)
-        for _ in range(550):
+        optimizer = torch.optim.Adam(learner.parameters(), lr=5e-3)
+        for _ in range(400):
             streams = small_streams(32, generator)
             loss = torch.nn.functional.cross_entropy(learner(streams).flatten(0, 1), streams.y.flatten())
             optimizer.zero_grad()
@@ -201,7 +201,7 @@ def test_the_memory_serves_second_presentations_and_novelty(monkeypatch):
             optimizer.step()
         return learner
 
-    sizes = {"width": 64, "slots": 16, "slot_size": 16, "read_heads": 2, "content": "own"}
+    sizes = {"width": 64, "slots": 9, "slot_size": 16, "read_heads": 2, "content": "own"}
     mann = trained("mann", sizes)
     first, second, third = accuracy(mann)
     assert second > 0.75 and third > 0.8 and first > 0.4
