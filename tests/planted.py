@@ -26,8 +26,10 @@ SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rat
 
 
 SMALLER = {
+    "caml": {"meta_batch": 4},
     "mamlpp": {"inner_steps": 2, "test_steps": 2},
     "metanet": {"meta_batch": 3},
+    "ntm": {"train_query": 1},
     "reptile": {"test_steps": 10},
     "sca": {"inner_steps": 2, "test_steps": 2},
     "siamese": {"backbone": "conv4_stride"},
@@ -131,7 +133,11 @@ def write_study(folder: Path, **changes) -> Path:
         "test": {"episodes": 10, "query": 3},
         **changes,
     }
-    small = {"protonet": {"hidden": 8}, "maml": {"hidden": 8, "meta_batch": 4}}
+    small = {
+        "protonet": {"hidden": 8},
+        "maml": {"hidden": 8, "meta_batch": 4},
+        "mamlpp": {"hidden": 8, "meta_batch": 2, "inner_steps": 2, "test_steps": 2},
+    }
     study.setdefault("overrides", {name: small[name] for name in study["algorithms"] if name in small})
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(study))
