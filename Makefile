@@ -6,6 +6,11 @@ READY := $(VENV)/ready
 READY_TESTS := $(VENV)/ready-tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
+# Snakemake keeps a cache in the home folder. Where that cannot be written, the cache is here.
+ifneq ($(shell test -w "$$HOME" && test -d "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif
+
 .PHONY: quick taste setup setup-tests test lint benchmark reference verify paper readme clean help
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)

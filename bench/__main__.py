@@ -121,8 +121,10 @@ def fault(error: Exception, verb: str) -> str:
 REMEDIES = {
     errno.ENOSPC: "free some room on the disk, then give the same command again",
     errno.EDQUOT: "your quota is used up: free some room, then give the same command again",
-    errno.EROFS: "set RESULTS_ROOT, REPORTS_ROOT or DATA_ROOT to a folder that can be written",
-    errno.EACCES: "set RESULTS_ROOT, REPORTS_ROOT or DATA_ROOT to a folder that can be written",
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM),
+        "set RESULTS_ROOT, REPORTS_ROOT or DATA_ROOT to a folder that can be written",
+    ),
 }
 
 

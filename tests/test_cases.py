@@ -1,4 +1,7 @@
-"""The cases of tests/cases end as their heads say: inputs of the kinds that people reported."""
+"""The cases of tests/cases end as their heads say: inputs of the kinds that people reported.
+
+Case 26 edits the project's own files while a job runs, so tests/test_workflow_truth.py tries it in a copy.
+"""
 
 import os
 import re
@@ -38,6 +41,12 @@ ENDS = {
     "22-space-in-algorithm-name": [NOTHING_SAID],
     "23-torchvision-import": [NOTHING_SAID],
     "21-same-stem": [r"two learners are called 'same': .*a/same\.py and .*b/same\.py"],
+    "34-own-image-folder": [
+        r"rule prepare:\nrule train:\nrule test:\nrule report:",
+        r"folder_birds_\w+/2way_1shot/protonet/seed0: step 4/4",
+        r"train_query: 5 training shots \+ 5 train_query per class are more than the 8 images of the smallest class",
+    ],
+    "35-trained-learner-in-python": [r"\(3, 5\) True"],
     "15-mirror-ignored": [r"DATA_MIRROR=/no/such/folder.* does not exist"],
 }  # fmt: skip
 """What the output of each case must hold, as regular expressions."""

@@ -8,7 +8,7 @@ import pytest
 
 import algos
 from bench.paths import ROOT, modules_in
-from bench.protocol.fingerprint import closure, code_digest, code_files
+from bench.protocol.fingerprint import closure, code_digest, code_files, content_digest
 
 
 def names(files: list[Path]) -> set[str]:
@@ -64,6 +64,17 @@ def test_the_digest_follows_the_content_of_files(tmp_path):
     assert first == code_digest("train", str(own)) != code_digest("test", str(own))
     own.write_text("from algos.metric.protonet import ProtoNet  # edited\n")
     assert first != code_digest("train", str(own))
+
+
+def test_own_code_is_the_same_wherever_it_lies(tmp_path):
+    """Beside the project on one machine, behind it in the order of paths on another."""
+    own, weights, ours = tmp_path / "mine.py", tmp_path / "weights.bin", ROOT / "algos" / "base.py"
+    own.write_text("SCALE = 1\n")
+    weights.write_bytes(b"1234")
+    first = content_digest([own, weights, ours])
+    assert first == content_digest([weights, ours, own]) == content_digest([ours, own, weights])
+    own.write_text("SCALE = 2\n")
+    assert first != content_digest([own, weights, ours])
 
 
 LINES = 2_900

@@ -33,7 +33,10 @@ class Usage:
         self.free = free
 
 
-@pytest.mark.parametrize("number, remedy", [(errno.ENOSPC, "free some room"), (errno.EROFS, "RESULTS_ROOT")])
+@pytest.mark.parametrize(
+    "number, remedy",
+    [(errno.ENOSPC, "free some room"), (errno.EROFS, "RESULTS_ROOT"), (errno.EPERM, "RESULTS_ROOT")],
+)
 def test_an_error_of_the_system_is_one_line_with_file_and_remedy(number, remedy):
     message = explained(OSError(number, os.strerror(number), "results/x"))
     assert message.startswith("results/x: ") and remedy in message

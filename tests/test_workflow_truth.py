@@ -11,11 +11,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.workspace import Workspace
+from tests.workspace import NOTHING, Workspace
 
 CELL = "glyphs/5way_1shot"
 TABLES = "results/tiny/tables/runs.csv"
 SUMMED_UP = {"summarize"}
+HARD = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/dev/null"}
+"""Environment of a machine with an ASCII locale, whose home folder cannot be written."""
 SELF_EDITING = '''"""Edits its own file while its training runs."""
 
 from pathlib import Path
@@ -35,14 +37,21 @@ class Edited(PixelNN):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Iterator[Workspace]:
-    """A copy in which a small study without training has been run to its tables; one learner has a difficult name."""
-    workspace = Workspace(tmp_path_factory.mktemp("finished"))
+    """A copy in which a small study without training has been run to its tables, on a difficult machine.
+
+    The names of the folder and of a learner are difficult, too.
+    """
+    home = tmp_path_factory.mktemp("finished")
+    workspace = Workspace(home / "it's a 'project' & (v1)")
     own = workspace.folder / "my"
     own.mkdir()
     text = SELF_EDITING.replace("Edits", "Does not edit").replace("# edited\\n", "")
     (own / "it's $(touch PWNED) v2;.py").write_text(text)
-    workspace.study(algorithms=["pixel_nn", "my/it's $(touch PWNED) v2;.py"])
-    workspace.snakemake("--cores", "1", "--configfile", "tiny.yaml", "--", TABLES)
+    workspace.study(algorithms=["pixel_nn", "my/it's $(touch PWNED) v2;.py"], title="Vögel 統")
+    cache = str(home / "cache")
+    workspace.snakemake(
+        "--cores", "1", "--configfile", "tiny.yaml", "--", TABLES, **HARD, XDG_CACHE_HOME=cache
+    )
     yield workspace
     workspace.end()
 
@@ -58,6 +67,32 @@ def test_a_name_with_spaces_and_quotes_works_and_nothing_in_it_is_run(finished):
     assert (finished.folder / f"results/tiny/{CELL}/it's $(touch PWNED) v2;/seed0/test.json").exists()
     assert not list(finished.folder.rglob("PWNED*"))
     assert plan(finished) == set()
+
+
+def test_text_is_utf8_whatever_the_locale(finished):
+    assert "title: Vögel 統" in (finished.folder / "results/tiny/study.yaml").read_text(encoding="utf-8")
+
+
+def test_another_working_folder_finds_the_results_below_it(finished, tmp_path):
+    """`snakemake -s PROJECT/Snakefile -d WORK`, called in a third folder."""
+    project, work, caller = finished.folder, tmp_path / "work", tmp_path / "caller"
+    for name in ("results/tiny", "my"):
+        shutil.copytree(project / name, work / name)
+    caller.mkdir()
+    elsewhere = copy.copy(finished)
+    elsewhere.folder = caller
+    where = ("-s", str(project / "Snakefile"), "-d", str(work), "--configfile", str(project / "tiny.yaml"))
+    printed = elsewhere.snakemake("--dry-run", *where, "--", TABLES, DATA_ROOT=str(project / "data"))
+    assert NOTHING in printed and not list(caller.iterdir())
+
+
+def test_results_that_cannot_be_written_end_a_workflow_before_any_job_and_are_named(finished, tmp_path):
+    (tmp_path / "file").write_text("")
+    root = f"{tmp_path}/file/results"
+    arguments = ("--cores", "1", "--configfile", "tiny.yaml", "--", f"{root}/{TABLES.partition('/')[2]}")
+    said = finished.snakemake(*arguments, succeeds=False, RESULTS_ROOT=root)
+    assert f"{root}/tiny: Not a directory" in said or f"{root}: Not a directory" in said
+    assert "Traceback" not in said and "rule train" not in said
 
 
 def test_what_is_deleted_or_damaged_is_made_again_although_the_tables_exist(finished):

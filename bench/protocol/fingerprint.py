@@ -69,8 +69,15 @@ def code_digest(
 
 
 def content_digest(files: Iterable[Path], digest_of: Callable[[Path], bytes] | None = None) -> str:
-    """Return the digest of the content of some files, in their order. digest_of: digest of one file, by default read anew."""
-    return hashlib.sha256(b"".join(map(digest_of or file_digest, files))).hexdigest()
+    """Return the digest of the content of some files. digest_of: digest of one file, by default read anew.
+
+    The project's files count in their order. Own files may lie before or after the project, so where they lie does not count.
+    """
+    digest, files = digest_of or file_digest, list(files)
+    ours = [digest(file) for file in files if not is_own(file)]
+    return hashlib.sha256(
+        b"".join([*ours, *sorted(digest(file) for file in files if is_own(file))])
+    ).hexdigest()
 
 
 def file_digest(path: Path) -> bytes:

@@ -24,6 +24,7 @@ _project = shlex.quote(str(workflow.basedir))
 _path, _project = (text.replace("{", "{{").replace("}", "}}") for text in (_path, _project))
 shell.prefix(f"export PATH={_path}:$PATH PYTHONPATH={_project}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; ")
 
+from bench.__main__ import explained
 from bench.protocol.fingerprint import closure, code_files, content_digest
 from bench.protocol.stale import stale_results
 from bench.study.gpu import gpus
@@ -104,10 +105,12 @@ def write_study():
     No job of the DAG does this: when an input is about to be written, `ancient` or not, Snakemake does not check what
     else has changed, and would repeat either all runs or none. Jobs get the settings that concern them as `params`.
     """
-    os.makedirs(RESULTS, exist_ok=True)
-    Path(STUDY_FILE).write_text(
-        yaml.safe_dump(STUDY.config, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
+    text = yaml.safe_dump(STUDY.config, sort_keys=False, allow_unicode=True)
+    try:
+        os.makedirs(RESULTS, exist_ok=True)
+        Path(STUDY_FILE).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WorkflowError(explained(error))
 
 
 @cache
