@@ -37,7 +37,7 @@ def grown_study(root: Path, runs: int) -> Path:
     """Write a study of so many finished runs (a multiple of `RUNS_PER_SEED`), each of 600 episodes, that nothing makes outdated."""
     from tests.synthetic import make_study  # here, because it imports torch: `measure` must not
 
-    os.environ["RESULTS_ROOT"] = str(root / "results")
+    os.environ.update(roots(root))
     seeds = range(runs // RUNS_PER_SEED)
     file = make_study(
         root, f"runs{runs}", FACTS, CELLS, seeds, {"smear": [3], "shear": [3]}, scopes=["task"], shift_episodes=100,
@@ -64,12 +64,17 @@ def sign(study: Study, run: Run, outdated: Outdated) -> None:
     edit_json(run.folder / "test.json", lambda record: record.update(made_from=made, files=files))
 
 
-def measure(command: list[str], roots: dict[str, str]) -> tuple[float, float, int]:
+def roots(root: Path) -> dict[str, str]:
+    """Environment of a study below a folder. There are no prepared data: those of this machine are others than the runs name."""
+    return {f"{name}_ROOT": str(root / name.lower()) for name in ("RESULTS", "REPORTS", "DATA")}
+
+
+def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float, int]:
     """CPU seconds (user and system), MB at the peak and exit status of a process.
 
     Linux counts the memory of the parent at the start as the child's, too, so the parent must be small.
     """
-    environment = os.environ | roots | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | environment | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -83,9 +88,8 @@ def main(counts: list[int]) -> None:
             root = Path(folder)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 file = pool.apply(grown_study, (root, count))
-            roots = {"RESULTS_ROOT": str(root / "results"), "REPORTS_ROOT": str(root / "reports")}
             for verb, command in VERBS.items():
-                seconds, megabytes, status = measure([*command, str(file)], roots)
+                seconds, megabytes, status = measure([*command, str(file)], roots(root))
                 ended = f"{seconds:.1f} CPU s, {megabytes:.0f} MB" if status == 0 else f"exit status {status}"
                 print(f"{count} runs: {verb}: {ended}", flush=True)
             page = root / "reports" / file.stem / "report.html"

@@ -4,6 +4,7 @@ Imports no torch: `status` and Snakemake's plan ask this of every run of a study
 """
 
 import json
+import os
 from functools import cache, cached_property
 from typing import Any
 
@@ -139,7 +140,7 @@ class Outdated:
         found = []
         for name in names:
             try:
-                size = (result.folder / name).stat().st_size
+                size = os.stat(f"{result.folder}/{name}").st_size
             except OSError:
                 size = None
             recorded = result.recorded.get(name, "").split(":")[0]

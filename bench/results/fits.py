@@ -23,7 +23,9 @@ def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
     allowed, least, required = (schema.get(word) for word in ("enum", "minimum", "required"))
     known = {key: _check(part) for key, part in schema.get("properties", {}).items()}
     others = _check(schema["additionalProperties"]) if "additionalProperties" in schema else None
-    unknown = not schema.keys() <= WORDS
+    unknown, required = not schema.keys() <= WORDS, set(required or ())
+    if types and schema.keys() == {"type"} and dict not in types:
+        return lambda value: type(value) in types  # most values have no more than a type
 
     def check(value: Any) -> bool:
         if unknown or (types and type(value) not in types) or (allowed is not None and value not in allowed):
@@ -32,8 +34,12 @@ def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
             return False
         if not isinstance(value, dict):
             return True
-        return all(key in value for key in required or ()) and all(
-            part(item) for key, item in value.items() if (part := known.get(key, others))
-        )
+        if not value.keys() >= required:
+            return False
+        for key, item in value.items():
+            part = known.get(key, others)
+            if part is not None and not part(item):
+                return False
+        return True
 
     return check

@@ -99,7 +99,7 @@ datasets: {{glyphs: {{ways: [5], shots: [1]}}}}
 algorithms: [{file}, protonet, maml, finetune]
 seeds: [0, 1]
 train: {{steps: 100, validate_every: 50, validation_episodes: 40}}
-overrides: {{{name}: {{train_way: 20}}, protonet: {{train_way: 20, hidden: 32}}, maml: {{meta_batch: 4, hidden: 32}}, supervised: {{steps: 100, hidden: 32}}}}
+overrides: {{{name}: {{train_way: 20, meta_batch: 2}}, protonet: {{train_way: 20, hidden: 32}}, maml: {{meta_batch: 4, hidden: 32}}, supervised: {{steps: 100, hidden: 32}}}}
 test: {{episodes: 100, query: 5, modes: [inductive]}}
 shifts: {{episodes: 30, scopes: [task], severities: {{shear: [3], smear: [3]}}}}
 """
