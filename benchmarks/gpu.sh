@@ -22,11 +22,11 @@ echo "benchmarks: exit $?, $(wc -l < "$out/benchmarks.csv" 2>/dev/null || echo 0
 
 export RESULTS_ROOT=$out/results end study python out
 train() { # A minute is kept for the end: SIGTERM makes a training save a checkpoint.
-  seconds=$((end - $(date +%s) - 60))
+  seconds=$(($(left) - 60))
   [ $seconds -gt 0 ] || { echo "$1: no time left"; return; }
   timeout --signal=TERM --kill-after=40 $seconds "$python" -m bench train "$study" "$1" > "$out/${1//\//-}.log" 2>&1
   echo "$1: exit $?, $(tr '\r' '\n' < "$out/${1//\//-}.log" | tail -n 1)"
 }
-export -f train
+export -f train left
 printf '%s\n' "$@" | xargs -P "${JOBS:-8}" -I RUN bash -c 'train RUN'
 tar -C "$RESULTS_ROOT" -czf "$out/results.tar.gz" .

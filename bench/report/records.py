@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bench.report.numbers import duration
+from bench.report.sections.costs import first_reached
 from bench.report.summary import Summary
 from bench.report.table import EMPTY, Cell, Column, Row, Table, text_columns, words
 from bench.results.schema import SCORED
@@ -52,7 +53,7 @@ def _curves(summary: Summary) -> pd.DataFrame:
 
 def _reached(rows: pd.DataFrame, level: float) -> list[Cell]:
     """Return median time and tasks until the level, and how many runs reached it."""
-    firsts = rows[rows["val_score"].ge(level)].groupby("seed")[["time", "tasks"]].min()
+    firsts = first_reached(rows, level)[["time", "tasks"]]
     if firsts.empty:
         return [EMPTY] * 3
     time, tasks = firsts.median()

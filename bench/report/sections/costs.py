@@ -119,9 +119,14 @@ def reach_table(history: pd.DataFrame, runs: pd.DataFrame) -> Table:
     return table
 
 
+def first_reached(validations: pd.DataFrame, level: float) -> pd.DataFrame:
+    """Return the smallest value of each column at which a validation reached a level, one row per seed that got there."""
+    return validations[validations["val_score"].ge(level)].groupby("seed").min(numeric_only=True)
+
+
 def _reached(rows: pd.DataFrame, level: float) -> list[Cell]:
     """Return tasks and time; where some seeds did not get there, the means are of those that did."""
-    firsts = rows[rows["val_score"].ge(level)].groupby("seed")[["tasks", "seconds"]].min()
+    firsts = first_reached(rows, level)[["tasks", "seconds"]]
     seeds, there = rows["seed"].nunique(), len(firsts)
     if not there:
         return [Cell("not reached", note=f"by none of {seeds} seeds"), EMPTY]
