@@ -157,6 +157,13 @@ def test_the_untrained_control_measures_its_statistics_and_leaves_the_weights(so
     assert not learner.training
 
 
+def test_only_learners_with_averages_spend_time_on_filling_them(source, monkeypatch):
+    learner = planted.small(algos.load("metanet")).eval()
+    monkeypatch.setattr(learner, "outer_loss", lambda episodes: pytest.fail("it has no batch norm"))
+    frozen = source.frozen("test", 10, planted.WAY, planted.SHOT, 4, 0)
+    assert len(list(other_tasks(learner, source, frozen, job(untrained=True), INITIAL))) == 1
+
+
 FEW = 48
 """Classes of a data set whose 32 training classes are quickly known by heart."""
 

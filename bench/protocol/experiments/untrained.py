@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from algos.base import EmbeddingLearner, MetaLearner
+from algos.nets.layers import ConvNorm
 from bench.protocol.conditions import Result, reported_mode
 from bench.protocol.sources import ImageSource
 from bench.results.condition import Condition
@@ -39,7 +40,7 @@ def results(
     if not (learner.trainable or learner.pretraining):
         return
     mode, fewer = reported_mode(learner, job), frozen.head(job.experiments.episodes)
-    if isinstance(learner, EmbeddingLearner):
+    if isinstance(learner, EmbeddingLearner) and any(isinstance(part, ConvNorm) for part in learner.modules()):
         _fill_running_statistics(learner, source, frozen)
     condition = Condition(frozen.way, frozen.shot, mode, test_tasks="untrained")
     yield condition, fewer.digest, source.score(learner, "test", fewer, mode)
