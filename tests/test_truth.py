@@ -1,6 +1,8 @@
 """A result never belongs to other code, settings or data than is shown: what `status` and the readers of files notice."""
 
+import os
 import re
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -57,6 +59,29 @@ def changed(study, **changes):
 def test_a_result_of_the_study_as_it_is_counts(tested):
     assert state(tested) == ("untrained", "")
     assert changed(tested, title="Another title") == ("untrained", "")
+
+
+def test_status_asks_for_each_file_of_a_run_once(tested, monkeypatch):
+    """A study has ten thousand runs: what is asked twice takes seconds."""
+    asked = Counter()
+
+    def counted(name):
+        call = getattr(os, name)
+
+        def counting(path, *options, **named):
+            asked[name, os.path.basename(path)] += isinstance(path, str) and "/seed0/" in path
+            return call(path, *options, **named)
+
+        monkeypatch.setattr(os, name, counting)
+
+    counted("stat"), counted("open")
+    assert state(tested) == ("untrained", "")
+    once = ("model.safetensors", "history.parquet", "episodes.parquet", "calibration.parquet")
+    assert {key for key, times in asked.items() if times} == {
+        *(("stat", name) for name in once),
+        *(("open", name) for name in ("run.json", "test.json")),
+    }
+    assert max(asked.values()) == 1
 
 
 @pytest.mark.parametrize(

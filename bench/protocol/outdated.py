@@ -4,7 +4,6 @@ Imports no torch: `status` and Snakemake's plan ask this of every run of a study
 """
 
 import json
-import os
 from functools import cache, cached_property
 from typing import Any
 
@@ -138,12 +137,10 @@ class Outdated:
     def _files(result: RunResult, names: tuple[str, ...]) -> list[tuple[bool, str]]:
         """Files that are missing, or whose size is not the recorded one."""
         found = []
+        recorded = result.recorded
         for name in names:
-            try:
-                size = os.stat(f"{result.folder}/{name}").st_size
-            except OSError:
-                size = None
-            recorded = result.recorded.get(name, "").split(":")[0]
-            reason = f"{name} is missing" if size is None else f"{name} has another size than was written"
-            found.append((str(size) != recorded, reason))
+            size = result.sizes[name]
+            if recorded.get(name, "").partition(":")[0] != str(size):
+                reason = "is missing" if size is None else "has another size than was written"
+                found.append((True, f"{name} {reason}"))
         return found

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from bench.paths import ROOT
@@ -13,6 +14,7 @@ LONGEST = 1_000
 """Characters up to which a text may be the name of a file."""
 
 
+@cache  # a study asks of each file once per algorithm, and paths are slow to compare
 def is_own(path: Path) -> bool:
     """Whether a file lies outside the rooms of the project."""
     return not (path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ROOMS)

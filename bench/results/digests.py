@@ -7,10 +7,12 @@ from typing import Any
 
 from bench.results.files import ResultError
 
+_ENCODER = json.JSONEncoder(sort_keys=True)  # `json.dumps` makes one for each value
+
 
 def digest_of(value: Any) -> str:
     """Return the SHA-256 of a JSON value; the order of keys does not count."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

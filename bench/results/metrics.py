@@ -1,6 +1,7 @@
 """The metrics: one row each, with range, direction, unit and label. Everything else about metrics derives from it."""
 
 from dataclasses import dataclass
+from functools import cache
 
 TASK_KINDS = ("classification", "regression")
 MAIN, SCORE, LEVEL, CALIBRATION, FURTHER = "main", "score", "level", "calibration", "further"
@@ -82,6 +83,7 @@ def _with_role(kind: str, *roles: str) -> list[str]:
     return [name for role in roles for name, metric in METRICS.items() if metric.roles.get(kind) == role]
 
 
+@cache
 def main_metric(kind: str) -> str:
     """Return the metric by which learners of a kind of task are compared."""
     return _with_role(kind, MAIN)[0]

@@ -33,7 +33,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Folder of the run's results."""
-        return results_root() / self.study / self.name
+        return results_root() / f"{self.study}/{self.name}"  # every further part costs a plan as much again
 
     @property
     def kind(self) -> str:

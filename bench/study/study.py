@@ -152,9 +152,14 @@ class Study:
                 values |= entry
         return values | (variant.params or {} if variant else {})
 
+    @cached_property
+    def _training(self) -> dict[str, Any]:
+        """What all trainings of the study have in common."""
+        return {key: value for key, value in self.settings.train if key != "steps"}
+
     def training_job(self, run: Run) -> TrainingJob:
         """What the meta-training of a run depends on."""
-        train, shared = self.settings.train, self.pretraining(run)
+        shared = self.pretraining(run)
         return TrainingJob(
             **{key: getattr(run, key) for key in ("dataset", "way", "shot", "algorithm", "seed")},
             code=self.code(run.algorithm),
@@ -162,7 +167,7 @@ class Study:
             study_seed=self.settings.seed,
             overrides=self.hyper_parameters(run),
             pretraining=self.training_job(shared) if shared else None,
-            **{key: value for key, value in train if key != "steps"},
+            **self._training,
         )
 
     def testing_job(self, run: Run) -> TestingJob:
