@@ -40,7 +40,9 @@ def results(
     if not (learner.trainable or learner.pretraining):
         return
     mode, fewer = reported_mode(learner, job), frozen.head(job.experiments.episodes)
-    if isinstance(learner, EmbeddingLearner) and any(isinstance(part, ConvNorm) for part in learner.modules()):
+    if isinstance(learner, EmbeddingLearner) and any(
+        isinstance(part, ConvNorm) for part in learner.modules()
+    ):
         _fill_running_statistics(learner, source, frozen)
     condition = Condition(frozen.way, frozen.shot, mode, test_tasks="untrained")
     yield condition, fewer.digest, source.score(learner, "test", fewer, mode)
