@@ -6,16 +6,13 @@
 import copy
 import io
 import json
-import os
 import pickle
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -28,16 +25,9 @@ from tasks.preparation.archives import DataError, load_pickle, open_tar, read_zi
 from tasks.preparation.decode import decode_ink, decode_shown
 from tasks.preparation.folder_sources import read_arrays
 from tasks.preparation.lists import read_table
+from tests.damage import read_damaged, some
 from tests.synthetic import run_folder, small_study
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
-some = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=EXAMPLES < 1000,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
 STUDY = {
     "study": "fuzz", "title": "Any", "seed": 0, "seeds": [0, 1],
     "datasets": {"glyphs": {"ways": [5], "shots": [1], "split": None}, "sinusoid": {"shots": [5]}},
@@ -111,20 +101,6 @@ def test_any_value_or_key_anywhere_in_a_study(at, value, as_key):
     assert yaml.safe_load(yaml.safe_dump(study.config)) == json.loads(json.dumps(study.config))
 
 
-def mutate(data: bytes, cut: int, flips: list[tuple[int, int]]) -> bytes:
-    """Some bytes changed, the end cut off."""
-    changed = bytearray(data)
-    for place, byte in flips:
-        changed[place % len(changed)] = byte
-    return bytes(changed[: len(changed) - cut % len(changed)] if cut else changed)
-
-
-damage = dict(
-    cut=st.just(0) | st.integers(0, 10**6),
-    flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
-)
-
-
 def _png() -> bytes:
     out = io.BytesIO()
     Image.fromarray(np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)).save(out, "PNG")
@@ -146,21 +122,6 @@ def _npz() -> bytes:
 
 
 CACHE = {"image_data": np.zeros((4, 8, 8, 3), np.uint8), "class_dict": {"a": [0, 1], "b": [2, 3]}}
-
-
-def read_damaged(file: Path, content: bytes, read: Callable[[], object], expected: type[Exception]) -> None:
-    """Damage a file in many ways; each time, `read()` succeeds or raises `expected`, which names the file."""
-
-    @some
-    @given(**damage)
-    def attempt(cut, flips):
-        file.write_bytes(mutate(content, cut, flips))
-        try:
-            read()
-        except expected as error:
-            assert str(file) in str(error), error
-
-    attempt()
 
 
 SOURCES = {

@@ -151,7 +151,7 @@ def read_summary(study: Study) -> Summary:
             raise FileNotFoundError(
                 f"{path} does not exist; run `python -m bench summarize` and `claims` on the study first"
             )
-    check_digests(folder, ("summarize", "claims"))
+    check_digests(folder, ("summarize", "claims"), [path.name for path in paths.values()])
     frames = {name: read_csv(paths[name]) for name in TABLES}
     for name in (*ORDERED, *CALIBRATED):
         frames[name] = _in_order(frames[name], [*study.settings.datasets, "all"])

@@ -16,20 +16,28 @@ def record_digests(folder: Path, verb: str, names: Iterable[str]) -> None:
     write_text(_file(folder, verb), json.dumps(digests, indent=1) + "\n")
 
 
-def check_digests(folder: Path, verbs: Iterable[str]) -> None:
+def check_digests(folder: Path, verbs: Iterable[str], names: Iterable[str]) -> None:
     """Raise ResultError, which names the file and the remedy, where a table is not the one that was written.
 
-    Tables of older versions have no digests.
+    names: of the tables that are read; each must have a digest, which those of older versions lack.
     """
+    known = set()
     for path in [_file(folder, verb) for verb in verbs]:
         if not path.exists():
-            continue
+            raise ResultError(
+                f"{path} is missing, so {folder} may hold tables that were cut or edited: "
+                "run snakemake again (or `python -m bench summarize` and `claims`)"
+            )
         try:
             recorded = dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise ResultError(f"{path} is damaged ({error}): {REMEDY}") from error
         for name, digest in recorded.items():
             check_file(folder / name, str(digest), REMEDY)
+        known |= recorded.keys()
+    for name in names:
+        if name not in known:
+            raise ResultError(f"{folder / name} has no recorded digest: {REMEDY}")
 
 
 def _file(folder: Path, verb: str) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 
@@ -78,7 +79,8 @@ def load_learner(folder: str | Path, device: str = "cpu") -> TrainedLearner:
     FileNotFoundError: the folder holds no trained run. ValueError: the training diverged, or the weights do not fit.
     """
     folder = Path(folder)
-    record = read_run(folder).run
+    result = read_run(folder)
+    record = result.run
     if record is None or not (folder / MODEL).exists():
         raise FileNotFoundError(
             f"{folder} holds no trained run (run.json and {MODEL}); give the folder of a run, such as "
@@ -86,11 +88,12 @@ def load_learner(folder: str | Path, device: str = "cpu") -> TrainedLearner:
         )
     if record["status"] == DIVERGED:
         raise ValueError(f"{folder}: the training diverged ({record['reason']}), so there is no model")
+    result.check(MODEL)
     form = form_of(record)
     learner = _built(record, form, folder)
     try:
         learner.load_state_dict(safetensors.torch.load_file(folder / MODEL))
-    except RuntimeError as error:
+    except (RuntimeError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"{folder / MODEL} does not fit the code of {record['algorithm']}: train the run again ({error})"
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.catalogue import REGRESSION, path_name, prepared_root
 from tasks.preparation.archives import DataError
+from tasks.preparation.valid import fault_of
 
 ARRAYS = ("images.npy", "originals.npy")
 
@@ -33,8 +34,9 @@ def array_digests(folder: Path) -> dict[str, str]:
 def _check(name: str, folder: Path, content: bool) -> None:
     remedy = f"prepare it again with `python -m bench prepare {name} --force`"
     try:
-        recorded = json.loads((folder / "meta.json").read_text(encoding="utf-8")).get("files")
-    except (OSError, ValueError, AttributeError) as error:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        recorded = dict(meta.get("files") or {})
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DataError(f"{folder / 'meta.json'} is damaged ({error}): {remedy}") from error
     notes = folder.parent / f".{folder.name}.{platform.node()}.verified.json"
     seen, found = _read(notes), {}
@@ -44,11 +46,17 @@ def _check(name: str, folder: Path, content: bool) -> None:
         if not path.exists():
             raise DataError(f"{path} is missing: {remedy}")
         state = path.stat()
-        found[file] = [state.st_size, state.st_mtime_ns, digest]
+        found[file] = [
+            state.st_size,
+            state.st_mtime_ns,
+            digest,
+        ]  # of a digest that is no text, the comparison fails
         if (content or seen.get(file) != found[file]) and _digest(path) != digest:
             raise DataError(
                 f"{path} is not what was prepared: its content has another digest; it is damaged: {remedy}"
             )
+    if fault := fault_of(meta, folder):
+        raise DataError(f"{fault}: {remedy}")
     if found != seen:
         _write(notes, found)
 
