@@ -49,10 +49,7 @@ def finished(tmp_path_factory) -> Iterator[Workspace]:
     text = SELF_EDITING.replace("Edits", "Does not edit").replace("# edited\\n", "")
     (own / "it's $(touch PWNED) v2;.py").write_text(text)
     workspace.study(algorithms=["pixel_nn", "my/it's $(touch PWNED) v2;.py"], title="Vögel 統")
-    cache = str(home / "cache")
-    workspace.snakemake(
-        "--cores", "1", "--configfile", "tiny.yaml", "--", TABLES, **HARD, XDG_CACHE_HOME=cache
-    )
+    workspace.snakemake("--cores", "1", "--configfile", "tiny.yaml", "--", TABLES, **HARD)
     yield workspace
     workspace.end()
 

@@ -47,7 +47,7 @@ class Workspace:
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = ("DATA_ROOT", "DATA_MIRROR", "RESULTS_ROOT", "REPORTS_ROOT")
+        ours = ("DATA_ROOT", "DATA_MIRROR", "RESULTS_ROOT", "REPORTS_ROOT", "XDG_CACHE_HOME")
         return {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
 
     def command(self, *arguments: str) -> list[str]:
