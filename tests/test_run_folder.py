@@ -125,3 +125,12 @@ def test_the_file_does_not_depend_on_the_order_of_rows_and_a_regression_has_none
     with pytest.raises(ResultError, match="a regression has no confidence"):
         write_calibration(one, frame, "regression")
     assert len(pd.read_parquet(write_calibration(one, frame.iloc[:0], "regression"))) == 0
+
+
+def test_files_in_order_are_not_sorted_again(small, monkeypatch):
+    """Sorting takes longer than reading, and a study has ten thousand runs."""
+    monkeypatch.setattr(pd.DataFrame, "sort_values", None)
+    result = read_run(run_folder(small))
+    assert len(result.episodes()) and len(result.calibration())
+    with pytest.raises(TypeError):
+        write_episodes(small.with_name("episodes.parquet"), result.episodes()[::-1])

@@ -20,7 +20,8 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> Path:
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a frame. Raises ResultError, which names the file and the remedy, when it is damaged or missing."""
     try:
-        return pd.read_parquet(path)
+        with pq.ParquetFile(path) as file:  # `pd.read_parquet` first looks for a data set of many files
+            return file.read(use_threads=False).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ResultError(
             f"{path}: not readable as parquet ({error}); delete it and run snakemake again"

@@ -114,11 +114,14 @@ def bin_rows(setting: Setting, results: dict[str, LearnerResults], runs: list[Ru
     """Return mean confidence and accuracy by bin, all seeds (and shifts) pooled; bins without a query are left out."""
     if "ece" not in results:
         return []
-    sums = pd.concat([run.calibration() for run in runs]).set_index(CONDITION_COLUMNS)
+    sums = pd.concat([run.calibration() for run in runs], ignore_index=True)
     sums, rows, accuracy = sums[sums["n"].gt(0)], [], results[ACCURACY]
+    keys = list(sums[CONDITION_COLUMNS].itertuples(index=False, name=None))
+    sums = sums[["bin", "n", "confidence", "correct"]]
     for group, members in condition_groups(setting, accuracy).items():
         names = _names(setting, accuracy, group)
-        pooled = sums[sums.index.isin([condition.key for condition in members])].groupby("bin").sum()
+        wanted = {condition.key for condition in members}
+        pooled = sums[[key in wanted for key in keys]].groupby("bin").sum()
         for b, part in pooled.iterrows():
             edges = {"bin": b, "from": b / BINS, "to": (b + 1) / BINS}
             means = {"confidence": part["confidence"] / part["n"], "accuracy": part["correct"] / part["n"]}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bench.results.condition import CONDITION_COLUMNS, MODES, Condition, reported_mode
+from bench.results.frames import condition_starts
 from bench.results.run_folder import RunResult
 
 Values = dict[Condition, np.ndarray]
@@ -77,10 +78,16 @@ def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dic
     """Read several metrics as `gather` does, each file once; return the results by metric."""
     columns = {metric: defaultdict(list) for metric in metrics}
     for run in runs:
-        for key, part in run.episodes().groupby(CONDITION_COLUMNS, sort=True):
-            condition = Condition.from_key(key)
-            for metric in metrics:
-                values = part[metric].dropna().to_numpy(np.float64)
+        episodes = run.episodes()
+        starts = condition_starts(episodes)
+        keys = episodes[CONDITION_COLUMNS].iloc[starts].itertuples(index=False)
+        conditions = [Condition.from_key(key) for key in keys]
+        for metric in metrics:
+            parts = np.split(episodes[metric].to_numpy(np.float64), starts[1:])
+            for condition, part in zip(
+                conditions, parts, strict=False
+            ):  # no rows are one part and no condition
+                values = part[~np.isnan(part)]
                 if len(values):
                     columns[metric][condition].append(values)
     return {
