@@ -1,6 +1,9 @@
 """Fixtures that several test files use."""
 
+import fcntl
+import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,10 +30,18 @@ def limit(request):
 
 @pytest.fixture(scope="session")
 def example_page(tmp_path_factory):
-    """The report of a synthetic study (`tests.report_page.build_example`)."""
+    """The report of a synthetic study (`tests.report_page.build_example`), built once for all processes of a test run."""
     from tests.report_page import build_example
 
-    return build_example(tmp_path_factory.mktemp("report"))
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "report"
+    folder.mkdir(exist_ok=True)
+    built = folder / "built"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            built.write_text(str(build_example(folder)))
+    return Path(built.read_text())
 
 
 @pytest.fixture
@@ -50,6 +61,14 @@ def float64():
     torch.set_default_dtype(torch.float32)
 
 
+FIRST = ("workflow", "workflow_truth", "pages", "cases", "slurm", "docs", "report", "resume", "pretraining")
+"""Files that take longest, begun first, so that no process has one left when the others have nothing."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in FIRST)
+
+
 def pytest_xdist_make_scheduler(config, log):
     """With -n: what shares fixtures runs in one worker, which is a file, and in the contract an algorithm."""
     from xdist.scheduler import LoadScopeScheduling
@@ -60,4 +79,7 @@ def pytest_xdist_make_scheduler(config, log):
             algorithm = test.removesuffix("]").replace("[", "-").split("-")[-1]  # test_shapes[False-maml]
             return f"{file} {algorithm}" if file.endswith("test_contract.py") else file
 
+    config.option.loadscopereorder = (
+        False  # by default, files of many tests are begun first, however quick they are
+    )
     return Groups(config, log)

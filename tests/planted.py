@@ -1,6 +1,7 @@
 """A planted problem that any learner must solve: each class is a constant random picture, each image adds noise."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,11 @@ SMALL = {"hidden": 12, "width": 96, "slots": 16, "train_query": 3, "learning_rat
 
 
 SMALLER = {
-    "caml": {"meta_batch": 4},
+    "caml": {"meta_batch": 4, "width": 48, "blocks": 2},
     "mamlpp": {"inner_steps": 2, "test_steps": 2},
+    "meta_lstm": {"backbone": "conv4_stride"},
     "metanet": {"meta_batch": 3},
-    "ntm": {"train_query": 1},
+    "ntm": {"train_query": 1, "width": 48},
     "reptile": {"test_steps": 10},
     "sca": {"inner_steps": 2, "test_steps": 2},
     "siamese": {"backbone": "conv4_stride"},
@@ -57,8 +59,9 @@ def meta(classes: int = 240) -> dict:
     }  # fmt: skip
 
 
-def planted_split(part: str = "train") -> ImageSplit:
-    return ImageData(meta(), pictures()).split(part)
+@functools.cache
+def planted_split(part: str = "train", noise: float = 0.1) -> ImageSplit:
+    return ImageData(meta(), pictures(noise=noise)).split(part)
 
 
 def spec(way: int = WAY, shot: int = SHOT) -> TaskSpec:
@@ -83,15 +86,19 @@ def small_pretraining(name: str, **overrides) -> MetaLearner:
     return learner(every, learner.resolve(name, every, values))
 
 
-def sampler(name: str = "sampler", part: str = "train") -> EpisodeSampler:
-    return EpisodeSampler(planted_split(part), torch_generator("cpu", name))
+def sampler(name: str = "sampler", part: str = "train", noise: float = 0.1) -> EpisodeSampler:
+    return EpisodeSampler(planted_split(part, noise), torch_generator("cpu", name))
 
 
-def episodes(tasks: int = 4, query: int = 3, name: str = "episodes", part: str = "test") -> Episodes:
-    return sampler(name, part).sample(tasks, WAY, SHOT, query)
+def episodes(
+    tasks: int = 4, query: int = 3, name: str = "episodes", part: str = "test", noise: float = 0.1
+) -> Episodes:
+    return sampler(name, part, noise).sample(tasks, WAY, SHOT, query)
 
 
-def trained(learner: MetaLearner, updates: int, name: str = "training", enough: float = 0.0) -> list[float]:
+def trained(
+    learner: MetaLearner, updates: int, name: str = "training", enough: float = 0.0, noise: float = 0.1
+) -> list[float]:
     """Meta-train on the planted problem under the learner's own schedule; returns the losses.
 
     Stops early once the mean of the last 20 losses is below `enough`.
@@ -99,8 +106,8 @@ def trained(learner: MetaLearner, updates: int, name: str = "training", enough: 
     learner.train()
     if not learner.trainable:
         return []
-    optimizer = torch.optim.Adam(learner.parameters(), lr=learner.params.learning_rate)
-    tasks = sampler(name)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=learner.params.learning_rate, fused=True)
+    tasks = sampler(name, noise=noise)
     losses = []
     for step in range(updates):
         for group in optimizer.param_groups:

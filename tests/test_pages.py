@@ -24,7 +24,7 @@ FILE = re.compile(r"# (\S+\.(?:py|yaml))\n")
 """First line of a block that is a file to be saved."""
 IN_SNAKEMAKE = ("config/taste.yaml", "my/birds.yaml")
 """Studies that are run in Snakemake: the first has been run before, so that nothing is left to do."""
-ORDER = ("train", "test", "pictures", "summarize", "claims", "report")
+VERBS = {"train", "test", "pictures", "summarize", "claims", "report"}
 PREPARED = ("images.npy", "meta.json", "card.json", "card.md", "sheet.png", "split.csv")
 SAME = (*PREPARED, "model.safetensors", "episodes.parquet", "calibration.parquet", "cells.csv")
 """Files of a study that hold no times."""
@@ -37,6 +37,8 @@ BUDGETS = {
     r"shots: \[1, 5\]": "shots: [1]",
 }
 """Budgets of a study in a test."""
+SHIFTS = "shifts: {episodes: 8, scopes: [task], severities: {shear: [3]}}\n"
+"""For a study that says nothing of shifts and would be tested under all."""
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,8 @@ def shrink(file: Path) -> None:
     text = file.read_text()
     for old, new in BUDGETS.items():
         text = re.sub(old, new, text)
+    if "shifts:" not in text:
+        text += SHIFTS
     file.write_text(text)
 
 
@@ -70,16 +74,15 @@ def run(workspace: Workspace, *command: str) -> str:
 
 def run_here(workspace: Workspace, study: str) -> None:
     """Let Snakemake plan a study, then do its jobs in this process, each after those that it depends on."""
-    jobs = [job.split() for job in workspace.plan("--configfile", study)]
-    assert {verb for verb, *_ in jobs} == set(ORDER)
-    jobs.sort(key=lambda job: (ORDER.index(job[0]), job[-1].count("/")))  # a pretraining has the shorter name
+    commands = workspace.commands(study)
+    assert {verb for verb, *_ in commands} == VERBS
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workspace.folder)
         patch.syspath_prepend(workspace.folder)
         for variable in ("DATA_ROOT", "RESULTS_ROOT", "REPORTS_ROOT"):
             patch.delenv(variable, raising=False)
-        for verb, *run_name in jobs:
-            assert bench(verb, study, *run_name) == 0, (verb, *run_name)
+        for words in commands:
+            assert bench(*words) == 0, words
 
 
 def follow(workspace: Workspace, page: str) -> str:

@@ -23,6 +23,8 @@ TINY = {
     "shifts": {"episodes": 4, "scopes": ["task"], "severities": {"shear": [1]}},
 }
 NOTHING = "Nothing to be done"
+ORDER = ("prepare", "train", "test", "pictures", "summarize", "claims", "report")
+"""Verbs of the jobs, each after those that it depends on."""
 
 
 class Workspace:
@@ -51,7 +53,8 @@ class Workspace:
         return {key: value for key, value in os.environ.items() if key not in ours} | {"OMP_NUM_THREADS": "1"}
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "snakemake", *arguments]
+        """A call of Snakemake; it waits at its end until a timespan has passed, here not for the profile's five seconds."""
+        return [sys.executable, "-m", "snakemake", "--max-jobs-per-timespan", "1000/1s", *arguments]
 
     def snakemake(self, *arguments: str, succeeds: bool = True, **environment: str) -> str:
         """Run Snakemake here and return all that it printed."""
@@ -83,10 +86,36 @@ class Workspace:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
-    def plan(self, *arguments: str) -> set[str]:
-        """Jobs of a dry run, as `verb run` (`train glyphs/5way_1shot/protonet/seed0`) or `verb`; none if all is done."""
+    def jobs(self, *arguments: str) -> list[list[str]]:
+        """Words after `python -m bench` in each job of a dry run, a job after those that it depends on; none if all is done."""
         printed = self.snakemake("--dry-run", "--printshellcmds", *arguments)
         jobs = re.findall(r"python -m bench (\w+) (\S+)(?: (\S+))? > ", printed)
         assert jobs or NOTHING in printed, printed
+        # A pretraining has a shorter name than the trainings that start from it.
+        jobs.sort(key=lambda job: (ORDER.index(job[0]), job[2].count("/")))
+        return [[word for word in job if word] for job in jobs]
+
+    def plan(self, *arguments: str) -> set[str]:
+        """Jobs of a dry run, as `verb run` (`train glyphs/5way_1shot/protonet/seed0`) or `verb`; none if all is done."""
         objects = {"prepare": 0, "train": 1, "test": 1}
+        jobs = self.jobs(*arguments)
         return {f"{verb} {rest[objects[verb]]}" if verb in objects else verb for verb, *rest in jobs}
+
+    def commands(self, study: str) -> list[list[str]]:
+        """Arguments of `python -m bench` that do what Snakemake plans for a study, in their order."""
+        jobs = self.jobs("--configfile", study)  # which name the copy of the study that a workflow writes
+        return [[verb, *rest] if verb == "prepare" else [verb, study, *rest[1:]] for verb, *rest in jobs]
+
+    def do(self, study: str) -> set[str]:
+        """Do what Snakemake plans for a study in one process, because each spends seconds on imports; return the verbs."""
+        commands = self.commands(study)
+        script = f"from bench.__main__ import main\nfor command in {commands}:\n    assert main(command) == 0, command"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {verb for verb, *_ in commands}
