@@ -27,7 +27,15 @@ ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in 
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
 UPDATES = {"model-based": 300, "snail": 400, "mann": 500, "ntm": 500, "metanet": 60}
-UPDATES |= {"anil": 200, "reptile": 40, "meta_lstm": 40, "sca": 40, "mamlpp": 80}
+UPDATES |= {
+    "anil": 200,
+    "reptile": 40,
+    "meta_lstm": 40,
+    "sca": 40,
+    "mamlpp": 80,
+    "supervised": 120,
+    "supervised_cosine": 300,
+}
 """By family or by name. Black-box learners also have to learn how to compare, memories how to store and to find; MetaNet
 starts from gradients. The others need 120; of them, the dearest inner loops
 fewer, and ANIL's single step of the head more."""
@@ -51,8 +59,9 @@ def solved():
                 sizes["meta_batch"] = 4
             learner = planted.small(learner_class, **sizes)
             if learner.pretraining:
-                shared = planted.small_pretraining(learner.pretraining, steps=400, learning_rate=0.01)
-                planted.trained(shared, 400)
+                steps = UPDATES.get(learner.pretraining, 400)
+                shared = planted.small_pretraining(learner.pretraining, steps=steps, learning_rate=0.01)
+                planted.trained(shared, steps, noise=NOISE)
                 learner.take_encoder(shared)
             losses = planted.trained(learner, updates, enough=ENOUGH, noise=NOISE)
             learners[name] = (learner, losses, planted.predictions(learner, held_out()))
