@@ -29,7 +29,8 @@ def typed(path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFr
             f"{path}: missing columns {missing}, unknown columns {unknown}; expected {list(columns)}"
         )
     kinds = {column: np.dtype(object if kind == "str" else kind) for column, kind in columns.items()}
-    others = {c: kind for c, kind in kinds.items() if frame.dtypes[c] != kind}  # most files need no change
+    found = dict(frame.dtypes)
+    others = {c: kind for c, kind in kinds.items() if found[c] != kind}  # most files need no change
     try:
         return frame[list(columns)].astype(others) if others else frame[list(columns)]
     except (TypeError, ValueError) as error:
