@@ -44,7 +44,7 @@ def _check(name: str, folder: Path, content: bool) -> None:
     for file, digest in recorded.items():
         path = folder / file
         if not path.exists():
-            raise DataError(f"{path} is missing: {remedy}")
+            raise DataError(f"{path}, which {folder / 'meta.json'} records, is missing: {remedy}")
         state = path.stat()
         found[file] = [
             state.st_size,
@@ -53,7 +53,8 @@ def _check(name: str, folder: Path, content: bool) -> None:
         ]  # of a digest that is no text, the comparison fails
         if (content or seen.get(file) != found[file]) and _digest(path) != digest:
             raise DataError(
-                f"{path} is not what was prepared: its content has another digest; it is damaged: {remedy}"
+                f"{path} is not what was prepared: its content has another digest than {folder / 'meta.json'} records; "
+                f"one of them is damaged: {remedy}"
             )
     if fault := fault_of(meta, folder):
         raise DataError(f"{fault}: {remedy}")
