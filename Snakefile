@@ -45,7 +45,12 @@ onsuccess:
         # Snakemake's own report of this study; without a profile, whose keys are about running jobs.
         options = ["--snakefile", workflow.main_snakefile, "--configfile", STUDY_FILE]
         options += ["--workflow-profile", "none", "--nolock"]
-        options += ["--shared-fs-usage", "input-output", "persistence", "sources"]  # no cache in the home folder
+        options += [
+            "--shared-fs-usage",
+            "input-output",
+            "persistence",
+            "sources",
+        ]  # no cache in the home folder
         shell(
             "snakemake --report {REPORTS:q}/snakemake.html {options:q} > {LOGS:q}/snakemake_report.log 2>&1"
         )

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from bench.report.fonts import pdf_settings
 from bench.report.style import INK, Style, drawn
 from bench.report.svg import SharedStyles, inline
 from bench.results.files import atomic_write
@@ -105,9 +106,11 @@ class Figure:
             canvas = self.together()
             svg, pdf = FigureCanvasSVG(canvas), FigureCanvasPdf(canvas)
             atomic_write(folder / f"{self.name}.svg", lambda part: svg.print_svg(part, metadata=_NO_DATE))
-            atomic_write(
-                folder / f"{self.name}.pdf", lambda part: pdf.print_pdf(part, metadata={"CreationDate": None})
-            )
+            with mpl.rc_context(pdf_settings(canvas)):
+                atomic_write(
+                    folder / f"{self.name}.pdf",
+                    lambda part: pdf.print_pdf(part, metadata={"CreationDate": None}),
+                )
 
     def together(self) -> Canvas:
         """Return all panels in rows of `columns`, the legend below."""
