@@ -121,7 +121,8 @@ def bin_rows(setting: Setting, results: dict[str, LearnerResults], runs: list[Ru
     for group, members in condition_groups(setting, accuracy).items():
         names = _names(setting, accuracy, group)
         wanted = {condition.key for condition in members}
-        pooled = sums[[key in wanted for key in keys]].groupby("bin").sum()
+        asked = np.array([key in wanted for key in keys], bool)
+        pooled = sums[asked].groupby("bin").sum()
         for b, part in pooled.iterrows():
             edges = {"bin": b, "from": b / BINS, "to": (b + 1) / BINS}
             means = {"confidence": part["confidence"] / part["n"], "accuracy": part["correct"] / part["n"]}
