@@ -45,12 +45,8 @@ onsuccess:
         # Snakemake's own report of this study; without a profile, whose keys are about running jobs.
         options = ["--snakefile", workflow.main_snakefile, "--configfile", STUDY_FILE]
         options += ["--workflow-profile", "none", "--nolock"]
-        options += [
-            "--shared-fs-usage",
-            "input-output",
-            "persistence",
-            "sources",
-        ]  # no cache in the home folder
+        # No cache in the home folder, which may be one that cannot be written.
+        options += ["--shared-fs-usage", "input-output", "persistence", "sources"]
         shell(
             "snakemake --report {REPORTS:q}/snakemake.html {options:q} > {LOGS:q}/snakemake_report.log 2>&1"
         )

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:  # PyTorch does not compare checksums
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} has another checksum than was written")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds; after any of them, the run can start from the first step
         reason = f"cannot be read ({type(error).__name__}: {error})"

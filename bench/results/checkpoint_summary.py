@@ -7,21 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
-def discard_if_damaged(path: Path) -> None:
-    """Remove a checkpoint that is not the one that was written, and say so: PyTorch does not compare its checksums."""
-    if not path.exists():
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            first = archive.testzip()
-            damaged = first and f"{first} has another checksum than was written"
-    except Exception as error:  # damaged bytes make zipfile raise many kinds
-        damaged = f"{type(error).__name__}: {error}"
-    if damaged:
-        print(f"{path} cannot be read ({damaged}); starting from the first step", flush=True)
-        path.unlink()
-
-
 class Progress(NamedTuple):
     """step: meta-updates done; scores: of the meta-validations, by the main metric; seconds: of training."""
 

@@ -42,9 +42,8 @@ def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
         if not value.keys() >= required:
             return False
         for key, item in value.items():
-            if (
-                key in plain
-            ):  # most values have no more than a type: a call for each would take twice the time
+            # Most values have no more than a type; a call for each would take twice the time.
+            if key in plain:
                 kinds, floor = plain[key]
                 if type(item) not in kinds or (floor is not None and item is not None and not item >= floor):
                     return False

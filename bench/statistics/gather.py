@@ -84,9 +84,8 @@ def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dic
         conditions = [Condition.from_key(key) for key in keys]
         for metric in metrics:
             parts = np.split(episodes[metric].to_numpy(np.float64), starts[1:])
-            for condition, part in zip(
-                conditions, parts, strict=False
-            ):  # no rows are one part and no condition
+            # Of a file without rows, there is one part and no condition.
+            for condition, part in zip(conditions, parts, strict=False):
                 values = part[~np.isnan(part)]
                 if len(values):
                     columns[metric][condition].append(values)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bench.paths import CHECKPOINT
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.outdated import Outdated
-from bench.results.checkpoint_summary import discard_if_damaged
 from bench.results.metrics import main_metric
 from bench.results.run_folder import RunResult, read_run
 from bench.results.run_lock import run_lock
@@ -62,7 +61,6 @@ def _is_trained(study: Study, run: Run) -> bool:
 
 def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
     check_prepared(run.dataset)
-    discard_if_damaged(run.folder / CHECKPOINT)
     pretraining = finished_pretraining(study, run)
     from bench.protocol import record
     from bench.protocol.half_precision import slow_precision

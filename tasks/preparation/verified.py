@@ -46,11 +46,8 @@ def _check(name: str, folder: Path, content: bool) -> None:
         if not path.exists():
             raise DataError(f"{path}, which {folder / 'meta.json'} records, is missing: {remedy}")
         state = path.stat()
-        found[file] = [
-            state.st_size,
-            state.st_mtime_ns,
-            digest,
-        ]  # of a digest that is no text, the comparison fails
+        # Where the digest is no text, the comparison fails.
+        found[file] = [state.st_size, state.st_mtime_ns, digest]
         if (content or seen.get(file) != found[file]) and _digest(path) != digest:
             raise DataError(
                 f"{path} is not what was prepared: its content has another digest than {folder / 'meta.json'} records; "
