@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bench.protocol.fingerprint import code_files
+from bench.protocol.stale import stale_results
 from bench.report.summary import read_summary
 from bench.results.files import ResultError
 from bench.results.run_folder import examined, read_run
@@ -54,6 +55,15 @@ def state(study):
 def changed(study, **changes):
     study.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | changes))
     return state(study)
+
+
+def test_results_that_are_gone_are_missed_wherever_something_made_of_them_is_left(home):
+    study, page = load_study(planted.write_study(home)), home / "report.html"
+    assert stale_results(study, [str(page), str(home / "runs.csv")]) == [], "a study that has not begun"
+    page.write_text("made of all runs")
+    found = stale_results(study, [str(page), str(home / "runs.csv")])
+    assert [reason for reason, _ in found] == [f"{run.name}: its results are missing" for run in study.runs()]
+    assert found and all(files for _, files in found)
 
 
 def test_a_result_of_the_study_as_it_is_counts(tested):

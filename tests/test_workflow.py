@@ -176,7 +176,8 @@ def test_adding_one_thing_to_the_study_makes_just_that(finished, what, monkeypat
     own_algorithm(finished)
     study = load_study(Path(finished.study("changed.yaml", **changes)))
     again = {
-        reason.split(":")[0]: files for reason, files in stale_results(study, "results/tiny/tables/runs.csv")
+        reason.split(":")[0]: files
+        for reason, files in stale_results(study, ["results/tiny/tables/runs.csv"])
     }
     verbs = {
         name: ("test",) if files[0].endswith("test.json") else ("train", "test")

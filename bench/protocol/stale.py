@@ -3,6 +3,7 @@
 import os
 import sys
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.paths import results_root
@@ -18,13 +19,13 @@ SHOWN = 3
 """Outdated runs that are named; of the others, only the number is told."""
 
 
-def stale_results(study: Study, tables: str) -> list[tuple[str, list[str]]]:
+def stale_results(study: Study, summaries: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Return why and which output files of a study's trainings and tests have to be made again, and say so.
 
-    tables: a file that summarises the runs. Where it exists, a run without results is among them: Snakemake does not look
-    for what a finished file was once made from.
+    summaries: files made from all runs. Where one exists, a run without results is among them: Snakemake does not look for
+    what a finished file was once made from.
     """
-    outdated, summarised = Outdated(study), Path(tables).exists()
+    outdated, summarised = Outdated(study), any(Path(file).exists() for file in summaries)
     found = []
     for run in [*study.pretrainings(), *study.runs()]:
         result = readable(run.folder)

@@ -130,7 +130,8 @@ def repeat_outdated():
     whatever the times of their files. Called by an input function: then there is a plan to add to.
     """
     if workflow.is_main_process:
-        for reason, files in stale_results(STUDY, f"{RESULTS}/tables/runs.csv"):
+        summaries = f"{RESULTS}/tables/runs.csv", f"{REPORTS}/report.html"
+        for reason, files in stale_results(STUDY, summaries):
             workflow.dag.forcefiles.update(files)
 
 
