@@ -6,9 +6,7 @@ import torch
 def choose(device: str) -> torch.device:
     """Return the device that a study's `train.device` means; `auto` is a GPU where there is one."""
     if device == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
-            "train.device is 'cuda', but torch sees no GPU: use 'auto' or 'cpu', or check the driver"
-        )
+        raise RuntimeError("train.device is 'cuda', but torch sees no GPU: use 'auto', or check the driver")
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -9,9 +9,8 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         self.received: str | None = None
-        self.previous = {
-            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        stops = (signal.SIGTERM, signal.SIGINT)
+        self.previous = {number: signal.signal(number, self._note) for number in stops}
         return self
 
     def _note(self, number: int, frame: Any) -> None:
