@@ -58,9 +58,8 @@ def _pair_rows(a: Side, b: Side, priors: Priors) -> list[tuple[Condition, dict]]
     (name_a, mode_a, values_a), (name_b, mode_b, values_b) = a, b
     shapes = defaultdict(list)
     for condition in values_a:
-        if condition in values_b:
-            shape = values_a[condition].shape, values_b[condition].shape, priors[condition] is None
-            shapes[shape].append(condition)
+        shape = values_a[condition].shape, values_b[condition].shape, priors[condition] is None
+        shapes[shape].append(condition)
     rows = []
     for conditions in shapes.values():
         stack_a, stack_b = (np.stack([values[c] for c in conditions]) for values in (values_a, values_b))
