@@ -1,14 +1,19 @@
 """The benchmarks run at tiny sizes: what they compare is equal, and what they write is complete. No timing is asserted."""
 
 import dataclasses
+import sys
+from types import SimpleNamespace
 
+import higher
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from algos.metric.protonet import ProtoNet
 from algos.nets.layers import ConvNorm
-from benchmarks import convolutions, maml, plain, protonet, sampling, synthetic, table, testing
+from algos.optimization.maml import MAML
+from benchmarks import convolutions, maml, peers, plain, protonet, sampling, synthetic, table, testing
 from benchmarks.__main__ import CASES, RESULTS, run
 from benchmarks.timing import Comparison, Scale, Variant, measure
 from tasks.seeds import torch_generator
@@ -67,6 +72,44 @@ def test_the_check_of_maml_notices_another_result(form, monkeypatch):
     monkeypatch.setattr(plain, "adapt", lambda *a, **k: adapt(*a[:5], 0.39, **k))
     with pytest.raises(AssertionError, match="not close"):
         maml.check_equal(form, 2, CPU)
+
+
+class StandIn(nn.Module):
+    """learn2learn's MAML, which needs a compiler to install: clones share the graph of the weights they come from."""
+
+    def __init__(self, module: nn.Module, lr: float, first_order: bool, weights: dict | None = None):
+        super().__init__()
+        self.given = module, lr, first_order
+        self.now = weights or dict(module.named_parameters())
+
+    def clone(self) -> "StandIn":
+        return StandIn(*self.given, dict(self.now))
+
+    def adapt(self, loss: torch.Tensor) -> None:
+        gradients = torch.autograd.grad(loss, list(self.now.values()), create_graph=not self.given[2])
+        self.now = {k: w - self.given[1] * g for (k, w), g in zip(self.now.items(), gradients, strict=True)}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(self.given[0], self.now, x)
+
+
+@pytest.mark.parametrize("form", ["conv4", "conv4_stride"])
+@pytest.mark.parametrize("name", ["higher", "learn2learn"])
+def test_a_library_takes_the_same_meta_step(name, form, monkeypatch):
+    library = higher if name == "higher" else SimpleNamespace(algorithms=SimpleNamespace(MAML=StandIn))
+    model = synthetic.learner(MAML, CPU, backbone=form, hidden=4, inner_steps=2).double()
+    episodes = synthetic.double(synthetic.episodes(2, 5, 1, 5, CPU))
+    maml.check_peer(name, library, model, episodes)
+    adapt = plain.adapt
+    monkeypatch.setattr(plain, "adapt", lambda *a, **k: adapt(*a[:4], a[4] + 1, *a[5:], **k))
+    with pytest.raises(AssertionError, match="not close"):
+        maml.check_peer(name, library, model, episodes)
+
+
+def test_a_library_that_cannot_be_imported_is_left_out_with_its_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "learn2learn", None)
+    found, missing = peers.importable()
+    assert list(found) == ["higher"] and "learn2learn" in missing["learn2learn"]
 
 
 def test_the_check_of_protonet_notices_another_result(monkeypatch):
