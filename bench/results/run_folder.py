@@ -193,7 +193,7 @@ def _read_json(path: str, schema: dict) -> dict | None:
 def read_run(folder: Path) -> RunResult:
     """Read a run's folder. A folder that does not exist is a missing run, not an error."""
     run, test = _read_json(f"{folder}/run.json", RUN_SCHEMA), _read_json(f"{folder}/test.json", TEST_SCHEMA)
-    return RunResult(Path(folder), run, test)
+    return RunResult(folder, run, test)
 
 
 def readable(folder: Path) -> RunResult:
@@ -201,7 +201,7 @@ def readable(folder: Path) -> RunResult:
     try:
         return read_run(folder)
     except ValueError as error:
-        return RunResult(Path(folder), None, None, str(error))
+        return RunResult(folder, None, None, str(error))
 
 
 def examined(folder: Path) -> RunResult:
@@ -217,5 +217,5 @@ def examined(folder: Path) -> RunResult:
         if result.run is not None and HISTORY not in result.recorded:
             result.history()
     except ValueError as error:
-        return RunResult(Path(folder), None, None, str(error))
+        return RunResult(folder, None, None, str(error))
     return result
