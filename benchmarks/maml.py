@@ -73,7 +73,9 @@ class PeerStep(PlainStep):
         super().__init__(model, episodes)
         network, p = peers.Network(self.weights, self.params.backbone), self.params
         self.weights = network.weights()
-        self.backward = partial(peers.PEERS[name], library, network, episodes, p.inner_steps, p.inner_rate)
+        self.backward = partial(
+            peers.backward, peers.PEERS[name], library, network, episodes, p.inner_steps, p.inner_rate
+        )
         self.optimizer = torch.optim.Adam(self.weights.values(), lr=0.0)
 
 

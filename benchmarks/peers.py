@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from benchmarks.plain import Weights
 from tasks.episodes import Episodes
 
-Backward = Callable[[ModuleType, nn.Module, Episodes, int, float], Tensor]
-"""Add the meta-gradient to `.grad` of a network after so many inner steps at a rate; return the mean query loss `[]`."""
+Adapt = Callable[[ModuleType, nn.Module, Tensor, Tensor, int, float], nn.Module]
+"""Return a network after so many inner steps at a rate on a task's support set; the graph of every step is kept."""
 
 
 class Network(nn.Module):
@@ -29,10 +29,6 @@ class Network(nn.Module):
         out, features = weights["head.weight"].shape
         self.head = nn.Linear(features, out).to(weights["head.weight"])
         self.form = form
-        self.load(weights)
-
-    def load(self, weights: Weights) -> None:
-        """Copy filters and head."""
         with torch.no_grad():
             for name, parameter in self.weights().items():
                 parameter.copy_(weights[name])
@@ -56,39 +52,41 @@ def _block(filter: Tensor, form: str) -> nn.Sequential:
     return nn.Sequential(convolution, norm, nn.ReLU(), *pool)
 
 
-def higher_backward(
-    higher: ModuleType, network: nn.Module, episodes: Episodes, steps: int, rate: float
+def backward(
+    adapt: Adapt, library: ModuleType, network: nn.Module, episodes: Episodes, steps: int, rate: float
 ) -> Tensor:
-    """Second-order MAML as in the library's README (https://github.com/facebookresearch/higher)."""
+    """Add the meta-gradient to `.grad` of a network, task by task; return the mean query loss `[]`."""
     total = 0.0
-    inner = torch.optim.SGD(network.parameters(), lr=rate)
     for t in range(len(episodes)):
-        with higher.innerloop_ctx(network, inner, copy_initial_weights=False) as (adapted, optimizer):
-            for _ in range(steps):
-                optimizer.step(F.cross_entropy(adapted(episodes.support_x[t]), episodes.support_y[t]))
-            loss = F.cross_entropy(adapted(episodes.query_x[t]), episodes.query_y[t])
-            (loss / len(episodes)).backward()
-        total += loss.detach() / len(episodes)
-    return total
-
-
-def learn2learn_backward(
-    learn2learn: ModuleType, network: nn.Module, episodes: Episodes, steps: int, rate: float
-) -> Tensor:
-    """Second-order MAML as in the library's examples (https://github.com/learnables/learn2learn)."""
-    total = 0.0
-    maml = learn2learn.algorithms.MAML(network, lr=rate, first_order=False)
-    for t in range(len(episodes)):
-        adapted = maml.clone()
-        for _ in range(steps):
-            adapted.adapt(F.cross_entropy(adapted(episodes.support_x[t]), episodes.support_y[t]))
+        adapted = adapt(library, network, episodes.support_x[t], episodes.support_y[t], steps, rate)
         loss = F.cross_entropy(adapted(episodes.query_x[t]), episodes.query_y[t])
         (loss / len(episodes)).backward()
         total += loss.detach() / len(episodes)
     return total
 
 
-PEERS: dict[str, Backward] = {"higher": higher_backward, "learn2learn": learn2learn_backward}
+def by_higher(
+    higher: ModuleType, network: nn.Module, x: Tensor, y: Tensor, steps: int, rate: float
+) -> nn.Module:
+    """As in the library's README (https://github.com/facebookresearch/higher)."""
+    inner = torch.optim.SGD(network.parameters(), lr=rate)
+    with higher.innerloop_ctx(network, inner, copy_initial_weights=False) as (adapted, optimizer):
+        for _ in range(steps):
+            optimizer.step(F.cross_entropy(adapted(x), y))
+    return adapted
+
+
+def by_learn2learn(
+    learn2learn: ModuleType, network: nn.Module, x: Tensor, y: Tensor, steps: int, rate: float
+) -> nn.Module:
+    """As in the library's examples (https://github.com/learnables/learn2learn)."""
+    adapted = learn2learn.algorithms.MAML(network, lr=rate, first_order=False).clone()
+    for _ in range(steps):
+        adapted.adapt(F.cross_entropy(adapted(x), y))
+    return adapted
+
+
+PEERS: dict[str, Adapt] = {"higher": by_higher, "learn2learn": by_learn2learn}
 
 
 def importable() -> tuple[dict[str, ModuleType], dict[str, str]]:
