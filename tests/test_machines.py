@@ -119,11 +119,19 @@ def _names_encoding(call: ast.Call) -> bool:
     return any(keyword.arg == "encoding" for keyword in call.keywords)
 
 
-def test_a_reader_that_has_read_enough_is_no_error():
+@pytest.mark.parametrize("verb", [["schema", "--print"], ["list"]])  # printed as text, and as a table by rich
+def test_a_reader_that_has_read_enough_is_no_error(verb: list[str]):
     """As with `python -m bench list | head -1`, here of a reader that is gone before the first line."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "bench", "schema", "--print"]
+    command = [sys.executable, "-m", "bench", *verb]
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_rows_are_uncut_where_another_program_reads_them():
+    """`bench reference --list | grep pending` needs each run's name in one line."""
+    command = [sys.executable, "-m", "bench", "reference", "--list"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "miniimagenet/5way_1shot/cosine_on_linear/seed0 " in done.stdout

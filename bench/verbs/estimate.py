@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.results.estimate import (
@@ -31,6 +30,7 @@ from bench.results.estimate import (
     write_timings,
 )
 from bench.study.run import Pretraining, Run
+from bench.study.screen import Screen
 from bench.study.study import Study, load_study
 
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"there is no file of timings {file}")
     kept = read_timings(file) if file.exists() and not args.again else Timings(machine="")
     timings = kept if args.timings else measure(study, kept, args.seconds, file)
-    show(study, timings, args.cores, Console())
+    show(study, timings, args.cores, Screen())
     return 0
 
 
@@ -188,7 +188,7 @@ def wall_seconds(found: list[tuple[float, list[float]]], cores: int) -> float:
     return end
 
 
-def show(study: Study, timings: Timings, cores: int, console: Console) -> None:
+def show(study: Study, timings: Timings, cores: int, console: Screen) -> None:
     """Print a row per learner, the sums of the families, and what the study takes in all."""
     learners, families = by_learner(study, timings), defaultdict(float)
     table = Table(

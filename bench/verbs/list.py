@@ -3,10 +3,10 @@
 import argparse
 
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Column, Table
 
 import algos
+from bench.study.screen import Screen
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the table of all algorithms, or one algorithm's hyper-parameters. Errors as in `algos.card`."""
-    console = Console()
+    console = Screen()
     if args.algorithm:
         show_one(console, args.algorithm)
     else:
@@ -42,7 +42,7 @@ def overview() -> Table:
     return table
 
 
-def show_one(console: Console, algorithm: str) -> None:
+def show_one(console: Screen, algorithm: str) -> None:
     """Print the docstring of the file, the hyper-parameters with their defaults, and the published presets."""
     shared = algorithm in algos.pretrainings()
     card = algos.pretraining_card(algorithm) if shared else algos.card(algorithm)

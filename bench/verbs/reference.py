@@ -8,7 +8,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from bench.report.page import build_report
@@ -20,6 +19,7 @@ from bench.statistics.claims import write_claims
 from bench.statistics.export import export
 from bench.statistics.summarize import summarize
 from bench.study.run import reports_root
+from bench.study.screen import Screen
 from bench.study.study import Study
 from tasks.prepared import is_prepared
 
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
             write_report(study)
         return 0
     if args.show:
-        show(entries, Console())
+        show(entries, Screen())
         return 0
     return work(entries)
 
@@ -128,7 +128,7 @@ def finish(entry: Entry) -> int:
     return 0
 
 
-def show(entries: list[Entry], console: Console) -> None:
+def show(entries: list[Entry], console: Screen) -> None:
     """Print the list, with the state of each run and its share of the published tasks."""
     table = Table(box=None, pad_edge=False)
     for column in ("run", "study", "state", "share of published tasks"):

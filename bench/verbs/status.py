@@ -26,8 +26,9 @@ from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
+
+    from bench.study.screen import Screen
 
 OUTDATED = "outdated"
 STYLES = {
@@ -83,13 +84,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _terminal() -> "Console | None":
+def _terminal() -> "Screen | None":
     """The terminal, if the output goes to one."""
     if not sys.stdout.isatty():
         return None
-    from rich.console import Console  # here, because it takes longer to load than a study does to read
+    from bench.study.screen import Screen  # here: rich takes longer to load than a study does to read
 
-    return Console()
+    return Screen()
 
 
 def states(study: Study, verify: bool = False) -> list[State]:
@@ -142,7 +143,7 @@ def age(path: Path) -> float:
     return time.time() - path.stat().st_mtime
 
 
-def show(study: Study, found: list[State], terminal: "Console | None" = None) -> None:
+def show(study: Study, found: list[State], terminal: "Screen | None" = None) -> None:
     """Print the table, one row per run, then the counts and what runs now; uncut lines where there is no terminal."""
     say = terminal.print if terminal else print
     if terminal and len(found) <= LARGE:
