@@ -14,21 +14,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW = 10  # images of a task
+
 
 class Statistics:
     """Source of the mean and variance of batch norm, and a record of those used.
 
-    `Statistics.batch()`: those of the input, per task (transductive if the input holds several queries).
-    `Statistics.running()`: the averages kept over meta-training. `Statistics.of(other)`: those that another pass used,
-    for example that of the support set.
+    `Statistics.batch()`: those of the input, per task (transductive if the input holds several queries); the form of
+    batch norm depends on whether the pass is differentiated twice (`second_order`). `Statistics.running()`: the averages
+    kept over meta-training. `Statistics.of(other)`: those that another pass used, for example that of the support set.
     """
 
-    def __init__(self, mode: str, given: dict | None = None):
-        self.mode, self.given, self.used = mode, given, {}
+    def __init__(self, mode: str, given: dict | None = None, second_order: bool = False):
+        self.mode, self.given, self.second_order, self.used = mode, given, second_order, {}
 
     @classmethod
-    def batch(cls) -> "Statistics":
-        return cls("batch")
+    def batch(cls, second_order: bool = False) -> "Statistics":
+        return cls("batch", second_order=second_order)
 
     @classmethod
     def running(cls) -> "Statistics":
@@ -50,7 +52,7 @@ def conv2d(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tens
     if weight.ndim == 4:
         return F.conv2d(x.flatten(0, 1), weight, stride=stride, padding=padding).unflatten(0, x.shape[:2])
     tasks, images = x.shape[:2]
-    if x.device.type == "cpu" and images > 10:
+    if x.device.type == "cpu" and images > FEW:
         # A grouped convolution must interleave the channels of the tasks; on a CPU that copy pays off for tasks of a few
         # images, but not of many (benchmarks/, case convolutions).
         return torch.stack(
@@ -126,14 +128,13 @@ class ConvNorm(nn.Module):
             given = self.running_mean, self.running_variance
             y, *_ = self._native(x.flatten(0, 1), self._filters(x), self.gamma, self.beta, given)
             return y.unflatten(0, x.shape[:2])
-        if len(x) == 1 or x.device.type == "cpu":
-            return self._by_task(x, statistics)
-        return self._together(x, statistics)
+        # A CPU is faster by one task at a time, whose maps stay in its cache. Not so the second derivatives of a few images
+        # each: those of PyTorch's batch norm are many small operations (benchmarks/, case convolutions).
+        together = x.device.type != "cpu" or (statistics.second_order and x.shape[1] <= FEW)
+        return self._together(x, statistics) if together and len(x) > 1 else self._by_task(x, statistics)
 
     def _by_task(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """Process one task at a time by PyTorch's own kernels. On a CPU, where the maps of one task stay in the cache,
-        this is twice as fast as all tasks at once (benchmarks/, case convolutions).
-        """
+        """Process one task at a time by PyTorch's own kernels."""
         given = [None] * len(x)
         if statistics.mode != "batch":
             mean, variance = (part.expand(len(x), -1) for part in self._known(statistics))

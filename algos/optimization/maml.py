@@ -146,10 +146,10 @@ class MAML(MetaLearner):
 
     def _step(self, weights: Weights, x: Tensor, y: Tensor, step: int) -> Weights:
         """phi <- phi - rate * gradient of the support loss (eq. 1), for all tasks at once."""
+        second_order = self.training and not self.first_order
         with torch.enable_grad():
             weights = self._differentiable(weights)
-            loss = self._inner_loss(self._output(weights, x, Statistics.batch(), step), y)
-            second_order = self.training and not self.first_order
+            loss = self._inner_loss(self._output(weights, x, Statistics.batch(second_order), step), y)
             gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=second_order)
         return descend(weights, gradients, self._rates(step, len(weights)))
 
