@@ -3,17 +3,20 @@
 import json
 import math
 import re
+import subprocess
+import sys
+from unittest.mock import patch
 
 import pytest
 import yaml
 
 from bench import __main__
-from bench.protocol.timing import extrapolated, in_own_process
+from bench.protocol.timing import extrapolated, in_own_process, start_seconds
 from bench.results import estimate
 from bench.results.estimate import MetaTestTime, Timings, TrainingTime
 from bench.study.study import Study, load_study
 from bench.verbs import estimate as verb
-from tests.workspace import TINY, Workspace
+from tests.workspace import ROOT, TINY, Workspace
 
 TRAINING = TrainingTime(3.0, 0.5, 100, 2.0, 1.0, 500.0, 1000)
 TEST = MetaTestTime(3.0, 7.0, 400.0, 50)
@@ -29,11 +32,23 @@ def affine(episodes: int) -> dict[str, float]:
     return {"clean": 1 + 0.5 * min(episodes, 100), "shifted": 2 * min(episodes, 30)}
 
 
-@pytest.mark.parametrize("budget, clean", [(0.1, 100), (30.0, 51), (1e9, 51)])
-def test_costs_that_grow_by_the_episode_are_extrapolated_exactly(budget, clean):
-    """With one measurement only, where a second one would take too long, in proportion."""
+@pytest.mark.parametrize("budget", [0.1, 30.0, 1e9])
+def test_costs_that_grow_by_the_episode_are_extrapolated_exactly(budget):
+    """Also where the first measurement takes longer than the budget."""
     found = extrapolated(affine, {"clean": 100, "shifted": 30}, budget)
-    assert found == pytest.approx({"clean": clean, "shifted": 60})
+    assert found == pytest.approx({"clean": 51, "shifted": 60})
+
+
+def test_the_start_of_a_job_counts_the_import_of_torch():
+    """Verbs import it last, so importing the verb alone tells a quarter of the seconds."""
+    with patch("subprocess.run") as run:
+        start_seconds()
+    (_, _, code), *_ = run.call_args.args
+    loaded = f"{code}; import sys; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
 
 
 def test_no_measurement_is_expected_to_exceed_the_budget():

@@ -67,9 +67,10 @@ def _send(sender: Any, measure: Callable[..., Any], arguments: tuple) -> None:
 
 
 def start_seconds() -> float:
-    """CPU seconds until Python has imported what a training needs."""
+    """CPU seconds until Python has imported what a training needs, PyTorch above all, which the verb imports last."""
+    code = "from bench import compiler; compiler.postpone(); import bench.verbs.train, bench.protocol.record"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", "import bench.verbs.train"], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -129,13 +130,16 @@ def extrapolated(
     """Return the seconds of each group of `full` at its number of episodes.
 
     measure(n) gives the seconds of each group at n episodes, or at all of the group's if these are fewer. n grows as long as the
-    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first one warms up.
+    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first one warms
+    up; if it takes the whole budget, the second has one episode: some learners take hardly longer for many than for one.
     """
     most = max(full.values())
     before, episodes = (0, dict.fromkeys(full, 0.0)), min(2, most)
     now = measure(episodes)
     if sum(now.values()) < budget:
         now = measure(episodes)
+    elif episodes > 1:
+        before = (1, measure(1))
 
     def at(count: int, group: str) -> float:
         return _line((before[0], before[1][group]), (episodes, now[group]), min(count, full[group]))
