@@ -130,16 +130,14 @@ def extrapolated(
     """Return the seconds of each group of `full` at its number of episodes.
 
     measure(n) gives the seconds of each group at n episodes, or at all of the group's if these are fewer. n grows as long as the
-    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first one warms
-    up; if it takes the whole budget, the second has one episode: some learners take hardly longer for many than for one.
+    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first one warms up.
+    Where no more than two episodes fit, one is measured, too: some learners take hardly longer for many than for one.
     """
     most = max(full.values())
     before, episodes = (0, dict.fromkeys(full, 0.0)), min(2, most)
     now = measure(episodes)
     if sum(now.values()) < budget:
         now = measure(episodes)
-    elif episodes > 1:
-        before = (1, measure(1))
 
     def at(count: int, group: str) -> float:
         return _line((before[0], before[1][group]), (episodes, now[group]), min(count, full[group]))
@@ -147,6 +145,8 @@ def extrapolated(
     while episodes < most and sum(at(4 * episodes, group) for group in full) < budget:
         before, episodes = (episodes, now), min(4 * episodes, most)
         now = measure(episodes)
+    if before[0] == 0 and episodes < most:
+        before = (1, measure(1))
     return {group: at(most, group) for group in full}
 
 
@@ -233,6 +233,7 @@ def _costs_seconds(
         adaptation_costs(learner, source, frozen, small)
         return {"": clock() - began}
 
+    one_by_one(1)  # the first operations that are counted take longest
     return sum(extrapolated(one_by_one, {"": min(COST_TASKS, job.episodes)}, budget / 4).values())
 
 
