@@ -3,11 +3,12 @@
 import re
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
 from bench.report.figure import Figure, Panel
 from bench.report.style import INK
-from bench.report.svg import SharedStyles, inline
+from bench.report.svg import SharedStyles, inline, shortened
 
 SVG = f"""<?xml version="1.0"?>
 <!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">
@@ -74,3 +75,19 @@ def test_a_panel_needs_nothing_outside_itself(styles):
     assert {
         name for name in re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', markup) for name in name if name
     } <= ids
+
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+
+
+def test_a_file_has_the_same_drawing_with_short_numbers():
+    """Elements, texts, ids and styles are the same, and every coordinate to half a tenth of a point."""
+    short = shortened(SVG)
+    before, after = ET.fromstring(SVG), ET.fromstring(short)
+    assert len(short) < len(SVG)
+    for one, other in zip(before.iter(), after.iter(), strict=True):
+        assert (one.tag, one.text, one.keys()) == (other.tag, other.text, other.keys())
+        for name, value in one.attrib.items():
+            pair = value, other.attrib[name]
+            np.testing.assert_allclose(*(np.array(NUMBER.findall(text), float) for text in pair), atol=0.0501)
+            assert len({"".join(NUMBER.sub("", text).split()) for text in pair}) == 1

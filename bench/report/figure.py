@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from bench.report.fonts import pdf_settings
 from bench.report.style import INK, Style, drawn
-from bench.report.svg import SharedStyles, inline
-from bench.results.files import atomic_write
+from bench.report.svg import SharedStyles, inline, shortened
+from bench.results.files import atomic_write, write_text
 
 RC = {
     "svg.fonttype": "none",
@@ -104,8 +104,9 @@ class Figure:
         """Write `<name>.svg` and `<name>.pdf`; equal input gives equal bytes."""
         with mpl.rc_context(RC):
             canvas = self.together()
-            svg, pdf = FigureCanvasSVG(canvas), FigureCanvasPdf(canvas)
-            atomic_write(folder / f"{self.name}.svg", lambda part: svg.print_svg(part, metadata=_NO_DATE))
+            drawing, pdf = io.StringIO(), FigureCanvasPdf(canvas)
+            FigureCanvasSVG(canvas).print_svg(drawing, metadata=_NO_DATE)
+            write_text(folder / f"{self.name}.svg", shortened(drawing.getvalue()))
             with mpl.rc_context(pdf_settings(canvas)):
                 atomic_write(
                     folder / f"{self.name}.pdf",

@@ -10,6 +10,7 @@ from bench.report.style import INK
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _COORDINATES = ("d", "x", "y", "transform")
+_IN_TEXT = re.compile(rf'(?<= )({"|".join(_COORDINATES)})="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _AROUND_COMMAND = re.compile(r"\s*([A-Za-z])\s*")
 _REFERENCE = re.compile(r"(?<=url\(#)[^)]+")
@@ -32,6 +33,11 @@ class SharedStyles:
     def rules(self) -> str:
         """Return the rules of all classes, one a line."""
         return "".join(f".{name}{{{style}}}\n" for style, name in self._classes.items())
+
+
+def shortened(svg: str) -> str:
+    """Return Matplotlib's SVG with coordinates to a tenth of a point: a file of two thirds of the size."""
+    return _IN_TEXT.sub(lambda found: f'{found[1]}="{_shorter(found[1], found[2])}"', svg)
 
 
 def inline(svg: str, prefix: str, styles: SharedStyles) -> str:
@@ -92,9 +98,7 @@ def _attributes(element: ET.Element, ids: dict[str, str], styles: SharedStyles) 
         elif name == "style":
             name, value = "class", styles.class_of(_without_font(value))
         elif name in _COORDINATES:
-            value = _NUMBER.sub(_short, value)
-        if name == "d":
-            value = _AROUND_COMMAND.sub(r"\1", value.strip())
+            value = _shorter(name, value)
         if not (name == "transform" and value.startswith(_UNTURNED)):
             result[name] = f"{result[name]} {value}" if name in result else value
     return result
@@ -103,6 +107,12 @@ def _attributes(element: ET.Element, ids: dict[str, str], styles: SharedStyles) 
 def _without_font(style: str) -> str:
     declarations = [part.strip() for part in style.split(";")]
     return "; ".join(part for part in declarations if part and not part.startswith("font-family"))
+
+
+def _shorter(attribute: str, value: str) -> str:
+    """Return the coordinates of an attribute with few digits, those of a path without spaces around its commands."""
+    value = _NUMBER.sub(_short, value)
+    return _AROUND_COMMAND.sub(r"\1", value.strip()) if attribute == "d" else value
 
 
 def _short(match: re.Match) -> str:
