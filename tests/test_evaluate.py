@@ -1,6 +1,7 @@
 """Scores of episodes: the fast paths give what the plain one gives, and the measures are what they say."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from bench.protocol.evaluate import evaluate_images
 from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import _classification_scores
 from bench.protocol.sources import FunctionSource, ImageSource, open_source
+from bench.protocol.test import adaptation_ms
 from bench.results.metrics import METRICS, main_metric
 from tasks.dataset import ImageSplit
 from tasks.episodes import FrozenEpisodes
@@ -130,3 +132,16 @@ def test_only_trainings_may_use_tf32():
     machine.set_up("cpu", torch.get_num_threads())
     assert not (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32)
     assert provenance(device, now())["tf32"] is False, "a CPU has none"
+
+
+def test_the_time_to_adapt_is_that_of_the_learner_not_of_what_else_runs(tmp_path, monkeypatch):
+    """Tests run side by side: a learner that waits for the processor has not become slower."""
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    write_prepared("planted", planted.pictures(), planted.meta(), root=tmp_path / "prepared")
+    source = open_source("planted", None, torch.device("cpu"))
+    chosen, wait = learner("pixel_nn").eval(), 0.1
+    adapt = chosen.adapt_to
+    chosen.adapt_to = lambda episode: time.sleep(wait) or adapt(episode)
+    frozen = source.frozen("test", 4, planted.WAY, planted.SHOT, 4, 0)
+    assert 0 < adaptation_ms(chosen, source, frozen) < 1e3 * wait

@@ -10,7 +10,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ import torch
 
 from algos.nets.layers import train_in
 from bench.protocol import machine
+from bench.protocol.clock import Clock, clock_of
 from bench.protocol.learner import build_learner
 from bench.protocol.memory import keep_freed, peak_memory_mb
 from bench.protocol.meta_training import MetaTraining, weights_of
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from bench.study.jobs import TestingJob, TrainingJob
     from bench.study.run import Run
 
-Clock = Callable[[], float]
 COST_TASKS = 20
 """Tasks that `adaptation_costs` adapts to one at a time."""
 
@@ -79,7 +78,7 @@ def time_training(job: "TrainingJob", imports: float, budget: float) -> Training
     """Time a few updates and validation episodes. imports: seconds of `start_seconds`; budget: seconds for each of the two."""
     device = machine.set_up(job.device, job.threads, tf32=True)
     keep_freed(device)
-    clock = _clock(device, job.threads)
+    clock = clock_of(device)
     began = clock()
     source = open_source(job.dataset, job.split, device)
     learner = build_learner(job, source).to(device)
@@ -164,7 +163,7 @@ def time_test(
     """Time every condition on a few episodes, with untrained weights. budget: seconds after which no more episodes are tried."""
     device = machine.set_up(training.device, training.threads)
     keep_freed(device)
-    clock = _clock(device, training.threads)
+    clock = clock_of(device)
     began = clock()
     source = open_source(run.dataset, job.split, device)
     learner = build_learner(training, source).to(device).eval()
@@ -244,18 +243,6 @@ def _saved(run: "Run", learner: Any) -> Iterator[None]:
         os.environ["RESULTS_ROOT"] = folder
         write_model(run.folder / MODEL, weights_of(learner))
         yield
-
-
-def _clock(device: torch.device, threads: int) -> Clock:
-    """Return a clock in seconds. CPU time of one thread is the wall time of a free core, however busy the machine is now."""
-    if device.type == "cuda":
-        return _gpu_clock
-    return time.process_time if threads == 1 else time.perf_counter
-
-
-def _gpu_clock() -> float:
-    torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def machine_name(device: str) -> str:

@@ -36,7 +36,7 @@ CAPTION = (
 )
 TABLE = (
     "Means over the seeds that finished, on the devices named under Runs. Adaptation: learning one new task at test and "
-    "answering its queries. “Budget” is the share of the paper's training tasks that was used. Memory is the largest that "
+    "answering its queries; on a CPU, time of one thread. “Budget” is the share of the paper's training tasks that was used. Memory is the largest that "
     "the process (on a GPU: its tensors) held; “since start” leaves out what interpreter and libraries took before any "
     f"data was read. {FLOPS}"
 )
