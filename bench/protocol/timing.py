@@ -129,14 +129,13 @@ def extrapolated(
     """Return the seconds of each group of `full` at its number of episodes.
 
     measure(n) gives the seconds of each group at n episodes, or at all of the group's if these are fewer. n grows as long as the
-    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first one warms up.
-    Where no more than two episodes fit, one is measured, too: some learners take hardly longer for many than for one.
+    next measurement will fit into the budget in seconds; the last two tell the seconds of one more episode. The first, of one
+    episode, warms up. Where no more than two fit, it is repeated: some learners take hardly longer for many than for one.
     """
     most = max(full.values())
     before, episodes = (0, dict.fromkeys(full, 0.0)), min(2, most)
+    measure(1)
     now = measure(episodes)
-    if sum(now.values()) < budget:
-        now = measure(episodes)
 
     def at(count: int, group: str) -> float:
         return _line((before[0], before[1][group]), (episodes, now[group]), min(count, full[group]))
@@ -232,7 +231,6 @@ def _costs_seconds(
         adaptation_costs(learner, source, frozen, small)
         return {"": clock() - began}
 
-    one_by_one(1)  # the first operations that are counted take longest
     return sum(extrapolated(one_by_one, {"": min(COST_TASKS, job.episodes)}, budget / 4).values())
 
 

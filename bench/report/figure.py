@@ -1,6 +1,5 @@
 """Figures: panels that share a legend, as files (SVG, PDF) and as markup for the page."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from bench.report.fonts import pdf_settings
 from bench.report.style import INK, Style, drawn
-from bench.report.svg import SharedStyles, inline, shortened
+from bench.report.svg import SharedStyles, drawing, inline, shortened
 from bench.results.files import atomic_write, write_text
 
 RC = {
@@ -44,7 +42,6 @@ RC = {
     **{key: False for key in ("xtick.bottom", "ytick.left")},  # the grid says where a label belongs
 }
 """Matplotlib's settings for every figure."""
-_NO_DATE = {"Date": None, "Creator": None}
 _BOTTOM, _TOP = 0.48, 0.08  # inches below and above the axes of a panel
 _TITLE = 0.3  # inches above each panel of a file
 
@@ -104,9 +101,8 @@ class Figure:
         """Write `<name>.svg` and `<name>.pdf`; equal input gives equal bytes."""
         with mpl.rc_context(RC):
             canvas = self.together()
-            drawing, pdf = io.StringIO(), FigureCanvasPdf(canvas)
-            FigureCanvasSVG(canvas).print_svg(drawing, metadata=_NO_DATE)
-            write_text(folder / f"{self.name}.svg", shortened(drawing.getvalue()))
+            write_text(folder / f"{self.name}.svg", shortened(drawing(canvas)))
+            pdf = FigureCanvasPdf(canvas)
             with mpl.rc_context(pdf_settings(canvas)):
                 atomic_write(
                     folder / f"{self.name}.pdf",
@@ -139,9 +135,8 @@ class Figure:
         with mpl.rc_context(RC):
             canvas = Canvas(figsize=(panel.width, panel.height))
             panel.place(canvas, 0, 0)
-            out = io.StringIO()
-            FigureCanvasSVG(canvas).print_svg(out, metadata=_NO_DATE)
-        return inline(out.getvalue(), f"{self.name}-{self.panels.index(panel)}", styles)
+            svg = drawing(canvas)
+        return inline(svg, f"{self.name}-{self.panels.index(panel)}", styles)
 
 
 def _legend_columns(styles: dict[str, Style], width: float) -> int:

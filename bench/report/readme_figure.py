@@ -6,14 +6,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.report.figure import RC
 from bench.report.figure import Figure as Panels
 from bench.report.style import INK, Style, styles_of
-from bench.results.files import atomic_write
+from bench.report.svg import drawing, shortened
+from bench.results.files import write_text
 from bench.results.metrics import METRICS
 from bench.results.setting import Setting, at, settings
 
@@ -59,9 +59,7 @@ def draw_figure(figure: Panels, path: Path, mark: str) -> None:
 
 
 def _write(figure: Figure, path: Path, mark: str) -> None:
-    metadata = {"Date": None, "Creator": None, "Identifier": mark}
-    canvas = FigureCanvasSVG(figure)
-    atomic_write(path, lambda part: canvas.print_svg(part, metadata=metadata))
+    write_text(path, shortened(drawing(figure, Identifier=mark)))
 
 
 def _panel(ax: Axes, task: Setting, rows: pd.DataFrame, look: dict[str, Style]) -> None:

@@ -1,9 +1,12 @@
 """Matplotlib's SVG as markup that lives inside a page and takes its font and text colour."""
 
 import hashlib
+import io
 import re
 import xml.etree.ElementTree as ET
 
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
 from bench.report.style import INK
@@ -33,6 +36,13 @@ class SharedStyles:
     def rules(self) -> str:
         """Return the rules of all classes, one a line."""
         return "".join(f".{name}{{{style}}}\n" for style, name in self._classes.items())
+
+
+def drawing(figure: Figure, **metadata: str) -> str:
+    """Return Matplotlib's SVG of a figure, without a date: equal figures give equal texts."""
+    out = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None, **metadata})
+    return out.getvalue()
 
 
 def shortened(svg: str) -> str:
