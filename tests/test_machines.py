@@ -4,6 +4,7 @@ import ast
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,19 @@ def test_rows_are_uncut_where_another_program_reads_them():
     command = [sys.executable, "-m", "bench", "reference", "--list"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "miniimagenet/5way_1shot/cosine_on_linear/seed0 " in done.stdout
+
+
+def test_ctrl_c_stays_ignored_where_it_is():
+    """As for `make &` in a script: its handler of before is a number, not a function to call."""
+    code = (ROOT / "workflow" / "rules" / "signals.smk").read_text(encoding="utf-8")
+    rules, before = {}, [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        exec(code, rules)
+        rules["pass_signals_on"]()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) is rules["tell_jobs"]
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)

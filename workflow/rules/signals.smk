@@ -25,7 +25,9 @@ USUAL = {}
 
 
 def pass_signals_on():
-    """Called when Snakemake has set its own handlers and no job runs yet."""
+    """Called when Snakemake has set its own handlers and no job runs yet. A signal that is ignored (in the background of
+    a script, Ctrl-C is) stays so."""
     for number in (signal.SIGTERM, signal.SIGINT):
         USUAL[number] = signal.getsignal(number)
-        signal.signal(number, tell_jobs)
+        if USUAL[number] is not signal.SIG_IGN:
+            signal.signal(number, tell_jobs)
