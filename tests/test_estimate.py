@@ -138,6 +138,16 @@ def test_a_study_is_timed_once_and_told_at_once_the_next_time(study_file, tmp_pa
     assert not file.exists()
 
 
+def test_data_that_are_not_prepared_are_named_before_anything_is_timed(study_file, capsys, monkeypatch):
+    monkeypatch.setattr(verb, "_measure_one", None)
+    study = yaml.safe_load(study_file.read_text())
+    others = ["folder:/my birds", "omniglot"]
+    study_file.write_text(yaml.safe_dump(study | {"experiments": {"episodes": 2, "other_data": others}}))
+    monkeypatch.setattr(verb, "is_prepared", lambda name: name == "glyphs")
+    assert __main__.main(["estimate", str(study_file)]) == 2
+    assert "first run `python -m bench prepare 'folder:/my birds' omniglot`" in capsys.readouterr().err
+
+
 def test_a_damaged_file_and_a_missing_one_are_named(study_file, tmp_path, capsys):
     for content in ("{", "[]", json.dumps({"machine": "x", "training": {"a": {}}, "testing": {}})):
         (tmp_path / "bad.json").write_text(content)

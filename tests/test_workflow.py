@@ -60,6 +60,17 @@ def test_a_study_on_the_command_line_replaces_the_default_one(clean):
     assert not [job for job in plan if "glyphs/" in job.replace("omniglot/", "")]
 
 
+def test_lists_and_mappings_of_the_command_line_are_read_as_in_a_file(clean):
+    options = (
+        "seeds=[1]",
+        "algorithms=[protonet]",
+        "train={minutes: 0.5}",
+        "overrides={protonet: {learning_rate: 0.5}}",
+    )
+    plan = clean.plan("--configfile", clean.study("listed.yaml"), "--config", *options)
+    assert plan - {"prepare glyphs", "pictures"} - SUMMED_UP == runs(learners=["protonet"], seed=1)
+
+
 def test_a_variant_is_a_run_of_its_own_on_its_algorithms_code(clean):
     variants = {"wide": {"algorithm": "protonet", "params": {"train_way": 8}}}
     plan = clean.plan("--configfile", clean.study("variants.yaml", variants=variants))

@@ -8,6 +8,7 @@ left, and a cluster's jobs ask for the time and memory that they need.
 import argparse
 import heapq
 import os
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -32,6 +33,7 @@ from bench.results.estimate import (
 from bench.study.run import Pretraining, Run
 from bench.study.screen import Screen
 from bench.study.study import Study, load_study
+from tasks.prepared import is_prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +76,7 @@ def measure(study: Study, timings: Timings, budget: float, file: Path) -> Timing
     wanted = [*_missing(study, study.pretrainings(), timings), *_missing(study, study.runs(), timings)]
     if not wanted:
         return timings
+    _check_prepared(study, wanted)
     from bench.protocol import timing  # here, because known timings need none of torch's start-up time
 
     imports = timing.start_seconds()
@@ -83,6 +86,17 @@ def measure(study: Study, timings: Timings, budget: float, file: Path) -> Timing
         _measure_one(study, run, timings, imports, budget, timing)
         write_timings(file, timings)
     return timings
+
+
+def _check_prepared(study: Study, runs: Iterable[Run]) -> None:
+    """Raise FileNotFoundError, before minutes go into other runs, naming the data that are to be prepared first."""
+    pictured = [run.dataset for run in runs if run.kind == "classification"]
+    names = dict.fromkeys([*pictured, *(study.settings.experiments.other_data if pictured else [])])
+    absent = [name for name in names if not is_prepared(name)]
+    if absent:
+        raise FileNotFoundError(
+            f"learners are timed on the data of the study: first run `python -m bench prepare {shlex.join(absent)}`"
+        )
 
 
 def _missing(study: Study, runs: Iterable[Run], timings: Timings) -> list[Run]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 from snakemake.cli import get_argument_parser
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 sys.path.insert(0, workflow.basedir)
 # Jobs run on Snakemake's own Python, and find the project from any working folder.
@@ -51,9 +52,26 @@ def shipped(name):
     return os.path.relpath(Path(workflow.basedir, name))
 
 
+def typed(value):
+    """Lists and mappings of the command line (`--config seeds=[0,1]`) by the rules of a file: to Snakemake, all in them is text."""
+    if isinstance(value, dict):
+        return {key: typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
 try:
     for file in workflow.configfiles:
         read_yaml(Path(file))  # Snakemake keeps the last of two equal keys without a word
+    update_config(
+        config,
+        {
+            key: typed(value)
+            for key, value in workflow.config_settings.config.items()
+            if not isinstance(value, str)
+        },
+    )
     STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
