@@ -5,7 +5,7 @@ import re
 import pytest
 
 from algos.nets.backbones import BACKBONES
-from bench.results.published import load_published, published, shift_readings, used_network
+from bench.results.published import load_published, published, shift_readings, used
 from tasks.shift_table import SHIFTS
 
 # Stems of the algorithms the project compares (issues 2 to 5); a row for anything else would never be shown.
@@ -98,9 +98,9 @@ def test_a_value_of_another_network_or_harness_is_named():
 
 def test_networks_are_ours_and_a_run_names_its_own(rows):
     assert set(rows["network"].dropna()) <= set(BACKBONES) | {"snail_resnet"}
-    assert used_network({"steps": 3, "backbone": "conv4"}) == "conv4"
-    assert used_network({"epochs": 3, "supervised.backbone": "resnet12"}) == "resnet12"
-    assert used_network({"steps": 3}) is None
+    assert used("backbone", {"steps": 3, "backbone": "conv4"}) == "conv4"
+    assert used("backbone", {"epochs": 3, "supervised.backbone": "resnet12"}) == "resnet12"
+    assert used("backbone", {"steps": 3}) is None
 
 
 def test_an_unknown_word_is_an_error(tmp_path):

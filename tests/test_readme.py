@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shutil
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +60,9 @@ def _age(run: Path) -> None:
 
 def lines(text: str) -> dict[tuple, dict[str, str]]:
     """Rows of the first table of a text by their first two cells."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")
-    ]
+    table = dropwhile(lambda line: not line.startswith("|"), text.splitlines())
+    table = takewhile(lambda line: line.startswith("|"), table)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
     return {tuple(row[:2]): dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
 
 

@@ -17,7 +17,9 @@ from bench.results.setting import SETTING_COLUMNS, Setting, at, dataset_label, s
 FURTHER_SPLITS = ("lake", "noisy")
 """Splits for Lake's runs and for predictive intervals: other tasks than those of published tables."""
 CELL = [*SETTING_COLUMNS, "algorithm"]
-FACTS = "seeds diverged seconds budget_share backbone device git_commit".split()
+FACTS = "seeds diverged seconds budget_share backbone hidden device git_commit".split()
+WIDE = ("conv4", "mlp")
+"""Backbones whose number of filters or units is chosen; others have that of their paper."""
 SHORT = "protonet matching relation maml fomaml reptile metaopt_svm snail metanet lstm mann ntm".split()
 """Learners of the README, of which it shows the first `ROWS` that there are."""
 ROWS = 10
@@ -68,7 +70,7 @@ def _facts(runs: pd.DataFrame) -> dict:
     )  # a CPU's wall time depends on other jobs
     commits = dict.fromkeys(str(commit)[:7] for commit in runs["git_commit"].dropna())
     return {
-        **{key: first[key] for key in ("title", "family", "backbone", "device")},
+        **{key: first[key] for key in ("title", "family", "backbone", "hidden", "device")},
         "seeds": int((~diverged).sum()),
         "diverged": int(diverged.sum()),
         "seconds": runs[clock].mean(),
@@ -126,7 +128,11 @@ def _budget(part: pd.DataFrame) -> str:
 
 
 def _network(row: pd.Series) -> str:
-    return row["backbone"] if isinstance(row["backbone"], str) else "its own"
+    """Return the backbone, with its width where that is a choice: `conv4-64`."""
+    name, width = row["backbone"], row["hidden"]
+    if not isinstance(name, str):
+        return "its own"
+    return f"{name}-{width:.0f}" if name.startswith(WIDE) and width > 0 else name
 
 
 def _published(row: dict) -> str:

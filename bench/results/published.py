@@ -48,10 +48,9 @@ def network_of(backbone: str) -> str | None:
     return next((name for pattern, name in NETWORKS.items() if re.match(pattern, backbone)), None)
 
 
-def used_network(hyper_parameters: dict[str, Any]) -> str | None:
-    """Return the backbone of a run, or of its pretraining; None where the learner has one network of its own."""
-    found = (value for key, value in hyper_parameters.items() if key.split(".")[-1] == "backbone")
-    return next(found, None)
+def used(name: str, hyper_parameters: dict[str, Any]) -> Any:
+    """Return a hyper-parameter of a run or of its pretraining, such as `backbone`; None where it has none of this name."""
+    return next((value for key, value in hyper_parameters.items() if key.split(".")[-1] == name), None)
 
 
 def published(

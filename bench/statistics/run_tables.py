@@ -3,19 +3,19 @@
 import pandas as pd
 
 import algos
-from bench.results.published import used_network
+from bench.results.published import used
 from bench.results.run_folder import RunResult
 from bench.results.schema import HISTORY_COLUMNS
 from bench.results.setting import SETTING_COLUMNS
 from bench.study.run import Run
 
-WHOLE_NUMBERS = "steps tasks parameters best_step train_way train_shot train_query threads".split()
+WHOLE_NUMBERS = "steps tasks parameters best_step train_way train_shot train_query hidden threads".split()
 RUN_COLUMNS = [
     *SETTING_COLUMNS,
     *"algorithm title family seed status reason steps tasks seconds cpu_seconds tasks_per_second".split(),
     *"peak_memory_mb memory_at_start_mb test_memory_mb gflops_per_task adapt_ms_per_task".split(),
     *"adapt_gflops_per_task parameters best_step best_val_score train_way train_shot".split(),
-    *"train_query backbone budget_share device threads git_commit torch started folder".split(),
+    *"train_query backbone hidden budget_share device threads git_commit torch started folder".split(),
 ]
 
 
@@ -32,7 +32,7 @@ def _run_row(run: Run, result: RunResult) -> dict:
         **record.get("hyper_parameters", {}),
         **record.get("provenance", {}),
         **{key: record.get(key) for key in ("title", "family")},
-        "backbone": used_network(record.get("hyper_parameters", {})),
+        **{key: used(key, record.get("hyper_parameters", {})) for key in ("backbone", "hidden")},
         "reason": result.reason or result.outdated or result.damage or None,
         **{key: test.get(key) for key in ("adapt_ms_per_task", "adapt_gflops_per_task")},
         "test_memory_mb": test.get("peak_memory_mb"),

@@ -17,6 +17,7 @@ from bench.report.reference_table import SHIFT, full_tables, headline, short_tab
 from bench.report.sections import contrast
 from bench.report.sections.published import SPLIT
 from bench.report.summary import Summary, read_summary
+from bench.report.verdicts import verdict_sentence, verdict_table, verdicts
 from bench.results.files import write_text
 from bench.results.reference_list import FILE, listed_studies
 from bench.results.reference_store import reference_results, reference_root
@@ -120,8 +121,14 @@ def blocks(summaries: list[Summary]) -> dict[str, str]:
     )
     return {
         "findings": f"{table.title}:\n\n{said}\n{picture}\n\n{undecided(first)}\n",
-        "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}\n",
+        "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}\n{_claims(summaries)}",
     }
+
+
+def _claims(summaries: list[Summary]) -> str:
+    """Return the README's paragraph on the claims of the literature, if any was judged."""
+    said = verdict_sentence(verdicts(summaries))
+    return f"\n{said} [All verdicts](results/reference/README.md#claims-of-the-literature).\n" if said else ""
 
 
 def records(summaries: list[Summary]) -> str:
@@ -139,6 +146,9 @@ def full_readme(summaries: list[Summary]) -> str:
         return text + NONE
     rows = headline(summaries)
     tables = [f"## {table.title}\n\n{table.to_markdown()}" for table in full_tables(rows)]
+    claims = verdict_table(verdicts(summaries))
+    if claims.rows:
+        tables.append(f"## {claims.title}\n\n{claims.to_markdown()}\n{claims.caption}\n")
     figure = "![Measured accuracy with intervals beside published values](figures/headline.svg)"
     sources = "; ".join(sorted({source for source in rows["source"] if source}))
     published = f" Published: {sources}." if sources else ""

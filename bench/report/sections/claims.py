@@ -28,7 +28,9 @@ def tables(summary: Summary) -> list[Table]:
     columns += [Column("Effect"), Column("95 % interval")]
     columns += text_columns("Predicted", "Source", minor=("Source",))
     table = Table("claims", "Claims", columns, caption=CAPTION)
-    table.rows.extend(Row([*_claim(row), *_effect(row), *words(row.source)]) for row in claims.itertuples())
+    table.rows.extend(
+        Row([*_claim(row), *effect_cells(row), *words(row.source)]) for row in claims.itertuples()
+    )
     return [table]
 
 
@@ -39,7 +41,7 @@ def _claim(row) -> list[Cell]:
     return [Cell(row.claim, row.claim, note=row.id), *words(setting.label, row.mode), verdict]
 
 
-def _effect(row) -> list[Cell]:
+def effect_cells(row) -> list[Cell]:
     """Return effect, interval and prediction."""
     if row.verdict == "untested":
         return [EMPTY, EMPTY, Cell(_prediction(row))]
