@@ -27,13 +27,24 @@ SETTING = {"dataset": "glyphs", "way": 5, "shot": 1}
 
 
 def curves(**by_run: list[float]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """History and runs of `algorithm_seed=[validation accuracies]`, 100 tasks and 10 seconds apart."""
+    """History and runs of `algorithm_seed=[validation accuracies]`, 100 tasks and 10 seconds of the processor apart.
+
+    The first validation came an hour late: the run had been stopped.
+    """
     history, runs = [], []
     for name, values in by_run.items():
         key = SETTING | {"algorithm": name[:-2], "seed": int(name[-1])}
-        runs.append(key | {"title": name[:-2].upper(), "family": "baseline", "status": "ok"})
+        runs.append(
+            key | {"title": name[:-2].upper(), "family": "baseline", "status": "ok", "git_commit": "abc"}
+        )
+        runs[-1] |= {
+            "device": "cpu",
+            "steps": 25 * len(values),
+            "cpu_seconds": 10.0 * len(values),
+            "seconds": 4000.0,
+        }
         history += [
-            key | {"tasks": 100 * i, "seconds": 10.0 * i, "val_score": value}
+            key | {"step": 25 * i, "tasks": 100 * i, "seconds": 3600 + 10.0 * i, "val_score": value}
             for i, value in enumerate(values, start=1)
         ]
     return pd.DataFrame(history), pd.DataFrame(runs)
@@ -50,6 +61,8 @@ def test_an_accuracy_is_reached_at_the_first_validation_that_shows_it():
         *["300 (1 of 2)", "30 s (1 of 2)"],
     ]
     assert [c.text for c in second.cells[2:]] == ["not reached", "–"] * 4
+    first, _ = costs.reach_table(history, runs.assign(device="cuda", seconds=runs["steps"])).rows
+    assert [c.text for c in first.cells[3:6:2]] == ["38 s", "50 s"], "on a GPU, the time of the clock"
 
 
 def test_runs_that_did_not_finish_reach_nothing():

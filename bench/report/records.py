@@ -6,8 +6,9 @@ from bench.report.numbers import duration
 from bench.report.sections.costs import first_reached
 from bench.report.summary import Summary
 from bench.report.table import EMPTY, Cell, Column, Row, Table, text_columns, words
+from bench.report.training_time import validations
 from bench.results.schema import SCORED
-from bench.results.setting import SETTING_COLUMNS, Setting, at
+from bench.results.setting import Setting, at
 
 SETTING = Setting("omniglot", 5, 1)
 LEVELS = (0.95, 0.98)
@@ -38,17 +39,9 @@ def record_table(summary: Summary) -> Table:
 
 
 def _curves(summary: Summary) -> pd.DataFrame:
-    """Return the validations of every finished run, each with the time spent on training until then.
-
-    An update takes the same time from the first to the last, so the time of a part is its share of that of the whole.
-    """
-    runs = at(summary.runs, SETTING)
-    runs = runs[runs["status"].isin(SCORED) & runs["steps"].gt(0)]
-    time = runs["cpu_seconds"].where(runs["device"].eq("cpu"), runs["seconds"])
-    key = [*SETTING_COLUMNS, "algorithm", "seed"]
-    facts = runs[[*key, "title", "family", "device", "git_commit"]].assign(per_step=time / runs["steps"])
-    lines = facts.merge(summary.history[[*key, "step", "tasks", "val_score"]], on=key)
-    return lines.assign(time=lines["per_step"] * lines["step"])
+    """Return the validations of every finished run, each with the time spent on training until then."""
+    lines = validations(at(summary.history, SETTING), at(summary.runs, SETTING))
+    return lines[lines["status"].isin(SCORED)]
 
 
 def _reached(rows: pd.DataFrame, level: float) -> list[Cell]:

@@ -1,6 +1,6 @@
 """A table of the report, and its text in Markdown and LaTeX."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.results.setting import Setting
 
@@ -86,6 +86,15 @@ class Table:
             else:
                 spans.append([column.group, 1])
         return [tuple(span) for span in spans] if any(name for name, _ in spans) else []
+
+    @property
+    def page_columns(self) -> list[Column]:
+        """Columns as the page has them: the setting is minor where all rows have the same."""
+        alike = [len({row.cells[i].text for row in self.rows}) == 1 for i in range(len(self.columns))]
+        return [
+            replace(column, minor=column.minor or (same and column.label == "Setting"))
+            for column, same in zip(self.columns, alike, strict=True)
+        ]
 
     def headings(self) -> list[str]:
         """Return the headings in one line: `group: label`."""

@@ -2,7 +2,7 @@
 
 from bench.report.numbers import number
 from bench.report.summary import Summary
-from bench.report.table import EMPTY, Cell, Column, Row, Table, text_columns, words
+from bench.report.table import Cell, Column, Row, Table, text_columns, words
 from bench.results.metrics import METRICS
 from bench.results.setting import Setting
 
@@ -12,7 +12,7 @@ CAPTION = (
     "Claims of textbooks and papers, declared in config/claims.yaml before the numbers were seen. Effect: left minus "
     "right of the declared comparison, in percentage points (costs: the factor), with its 95 % interval over seeds and "
     "episodes. Supported or refuted: the whole interval lies on one side of the declared margin. Undecided: it does not. "
-    "Untested: this study lacks what is compared, or trained the two sides differently; hover to see what. Mode: both sides "
+    "Untested: this study lacks what is compared, or trained the two sides differently. Mode: both sides "
     "are judged in one mode; “paper” means each learner in the mode of its paper. The mean of a family is over the learners "
     "of this study, and says nothing about others. Verdicts are not corrected for their number: of twenty effects that "
     "equal their margin, one is expected to be called wrongly. A verdict holds for the training budgets of this study (see "
@@ -21,30 +21,39 @@ CAPTION = (
 
 
 def tables(summary: Summary) -> list[Table]:
-    """Return one row per claim and setting: the verdict, and the effect beside its prediction; the untested last."""
+    """Return one row per claim and setting: the verdict, and the effect beside its prediction; the untested apart, with the reason."""
     claims = summary.claims
-    claims = claims.sort_values("verdict", key=lambda verdict: verdict.eq("untested"), kind="stable")
+    untested = claims["verdict"].eq("untested")
     columns = text_columns("Claim", "Setting", "Mode", "Verdict", minor=("Mode",))
     columns += [Column("Effect"), Column("95 % interval")]
     columns += text_columns("Predicted", "Source", minor=("Source",))
     table = Table("claims", "Claims", columns, caption=CAPTION)
-    table.rows.extend(
-        Row([*_claim(row), *effect_cells(row), *words(row.source)]) for row in claims.itertuples()
-    )
-    return [table]
+    for row in claims[~untested].itertuples():
+        table.rows.append(
+            Row([*_claim(row), *words(row.mode), *_verdict(row), *effect_cells(row), *words(row.source)])
+        )
+    heading = f"{untested.sum()} untested"
+    columns = text_columns("Claim", "Setting", "Reason", "Source", minor=("Source",))
+    caption = "" if table.rows else CAPTION
+    rest = Table("claims-untested", "Untested claims", columns, caption=caption, heading=heading, fold=True)
+    for row in claims[untested].itertuples():
+        rest.rows.append(Row([*_claim(row), *words(row.reason, row.source)]))
+    return [table, rest]
 
 
 def _claim(row) -> list[Cell]:
     setting = Setting(row.dataset, int(row.way), int(row.shot))
-    note = row.reason if isinstance(row.reason, str) else ""
-    verdict = Cell(row.verdict, row.verdict, row.verdict, note=note)
-    return [Cell(row.claim, row.claim, note=row.id), *words(setting.label, row.mode), verdict]
+    return [Cell(row.claim, row.claim, note=row.id), *words(setting.label)]
+
+
+def _verdict(row) -> list[Cell]:
+    return [
+        Cell(row.verdict, row.verdict, row.verdict, note=row.reason if isinstance(row.reason, str) else "")
+    ]
 
 
 def effect_cells(row) -> list[Cell]:
     """Return effect, interval and prediction."""
-    if row.verdict == "untested":
-        return [EMPTY, EMPTY, Cell(_prediction(row))]
     effect, low, high = (_amount(value, row.metric) for value in (row.effect, row.low, row.high))
     behind = f"{row.n_seeds:.0f} seeds, {row.n_episodes:.0f} episodes"
     shown = Cell(effect, row.effect, link=f"#{row.figure}", note=behind)

@@ -14,10 +14,11 @@ from bench.report.numbers import duration, listed, number
 from bench.report.style import INK, Style, only_in
 from bench.report.summary import Summary
 from bench.report.table import EMPTY, Cell, Column, Row, Table, algorithm_cell, text_columns, words
+from bench.report.training_time import clock, spent, validations
 from bench.results.condition import clean
 from bench.results.metrics import METRICS
 from bench.results.schema import SCORED
-from bench.results.setting import SETTING_COLUMNS, Setting, at, settings
+from bench.results.setting import Setting, at, settings
 from tasks.catalogue import REGRESSION
 
 ID, TITLE, ORDER = "cost", "Cost", 100
@@ -31,8 +32,8 @@ CAPTION = (
     "Mean in distribution with its 95 % interval, over {seeds} and {episodes} each, against mean costs over the same "
     "seeds; to the upper left (lower left for errors) is better. The line joins the learners that no other one beats at "
     "their cost or below, judged by the means: intervals may overlap. A cost of 0 means that nothing was trained. The "
-    "Gaussian process, which knows where the tasks come from, is left out of the line. Times belong to the machines under "
-    f"Runs. {FLOPS}"
+    "Gaussian process, which knows where the tasks come from, is left out of the line. Times of training are those of one "
+    f"thread on a CPU and of the clock on a GPU, and belong to the machines under Runs. {FLOPS}"
 )
 TABLE = (
     "Means over the seeds that finished, on the devices named under Runs. Adaptation: learning one new task at test and "
@@ -41,8 +42,8 @@ TABLE = (
     f"data was read. {FLOPS}"
 )
 REACH = (
-    "Tasks and time of training until the meta-validation accuracy first reached a level, seen only at validations; means "
-    "over seeds. Where some seeds never reached it, the mean is over those that did, with their number. Learners that "
+    "Tasks and time of training (on a CPU, time of one thread) until the meta-validation accuracy first reached a level, seen only at "
+    "validations; means over seeds. Where some seeds never reached it, the mean is over those that did, with their number. Learners that "
     "share a supervised training count its images as tasks and are validated on 5-way 1-shot tasks."
 )
 LEVELS = (0.6, 0.8, 0.9, 0.95)
@@ -107,9 +108,7 @@ def reach_table(history: pd.DataFrame, runs: pd.DataFrame) -> Table:
     ]
     title = "Training to an accuracy"
     table = Table("reach", title, columns, caption=REACH, heading=title)
-    key = [*SETTING_COLUMNS, "algorithm", "seed"]
-    finished = runs[runs["status"].isin(SCORED) & ~runs["dataset"].isin(REGRESSION)]
-    lines = finished[[*key, "title", "family"]].merge(history, on=key)
+    lines = validations(history, runs[runs["status"].isin(SCORED) & ~runs["dataset"].isin(REGRESSION)])
     for setting in settings(lines):
         for algorithm, rows in at(lines, setting).groupby("algorithm", sort=False):
             first = rows.iloc[0]
@@ -126,15 +125,15 @@ def first_reached(validations: pd.DataFrame, level: float) -> pd.DataFrame:
 
 def _reached(rows: pd.DataFrame, level: float) -> list[Cell]:
     """Return tasks and time; where some seeds did not get there, the means are of those that did."""
-    firsts = first_reached(rows, level)[["tasks", "seconds"]]
+    firsts = first_reached(rows, level)[["tasks", "time"]]
     seeds, there = rows["seed"].nunique(), len(firsts)
     if not there:
         return [Cell("not reached", note=f"by none of {seeds} seeds"), EMPTY]
     part, note = f" ({there} of {seeds})" if there < seeds else "", f"{there} of {seeds} seeds"
-    tasks, seconds = firsts.mean()
+    tasks, time = firsts.mean()
     return [
         Cell(f"{tasks:,.0f}{part}", tasks, note=note),
-        Cell(f"{duration(seconds)}{part}", seconds, note=note),
+        Cell(f"{duration(time)}{part}", time, note=note),
     ]
 
 
@@ -165,12 +164,10 @@ def figures(summary: Summary) -> list[Figure]:
 
 
 def _points(cells: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return cells with their mean costs, and how training was timed: by the processor where nothing else worked."""
+    """Return cells with their mean costs, and how training was timed."""
     runs = runs[runs["status"].isin(SCORED)]
-    on_cpu = runs["device"].eq("cpu").all()
-    runs = runs.assign(training=runs["cpu_seconds" if on_cpu else "seconds"])
-    costs = runs.groupby("algorithm")[list(COSTS)].mean().reset_index()
-    return cells.merge(costs, on="algorithm"), "CPU seconds of training" if on_cpu else COSTS["training"]
+    costs = runs.assign(training=spent(runs)).groupby("algorithm")[list(COSTS)].mean().reset_index()
+    return cells.merge(costs, on="algorithm"), clock(runs)
 
 
 def front(points: pd.DataFrame, cost: str) -> pd.DataFrame:

@@ -4,13 +4,14 @@ from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import EngFormatter
 
 from bench.report.axes import BEHIND, gid
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import listed
 from bench.report.style import Style, coloured_groups, only_in
 from bench.report.summary import Summary
+from bench.report.training_time import clock, validations
 from bench.results.setting import at, settings
 from tasks.catalogue import REGRESSION
 
@@ -18,25 +19,24 @@ ID, TITLE, ORDER = "learning", "Learning curves", 80
 NOTHING = "No run has been trained yet."
 CAPTION = (
     "Frozen meta-validation episodes during training, one line per seed. The checkpoint with the best validation value is "
-    "the one that is tested."
+    "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU."
 )
-AXES = {"seconds": "seconds of training", "tasks": "tasks seen in training"}
 _POINTS = 120
 """A line is thinned to about so many points."""
 
 
 def figures(summary: Summary) -> list[Figure]:
-    """Return one figure per setting, with a line per run, against each of `AXES`."""
-    history, found = summary.history.dropna(subset=["val_score"]), []
+    """Return one figure per setting, with a line per run, against time and against tasks."""
+    history, found = validations(summary.history, summary.runs).dropna(subset=["val_score"]), []
     for setting in settings(history):
         rows = at(history, setting)
         used = only_in(rows, summary.styles)
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
         best = rows.groupby("algorithm")["val_score"].agg(top)
-        panels = []
-        for column, label in AXES.items():
+        panels, axes = [], {"time": clock(rows), "tasks": "tasks seen in training"}
+        for column, label in axes.items():
             for ending, styles in coloured_groups(used):
-                draw = partial(_draw, rows=rows, column=column, styles=styles, scale=scale)
+                draw = partial(_draw, rows=rows, column=column, label=label, styles=styles, scale=scale)
                 said = listed(f"{style.title} {scale * best[a]:.3g}" for a, style in styles.items())
                 alt = f"{setting.label}: validation against {label}. Best: {said}."
                 panels.append(Panel(f"against {label}{ending}", alt, draw, 4.6, 3.0))
@@ -47,7 +47,9 @@ def figures(summary: Summary) -> list[Figure]:
     return found
 
 
-def _draw(ax: Axes, rows: pd.DataFrame, column: str, styles: dict[str, Style], scale: int) -> None:
+def _draw(
+    ax: Axes, rows: pd.DataFrame, column: str, label: str, styles: dict[str, Style], scale: int
+) -> None:
     for (algorithm, _), run in rows.groupby(["algorithm", "seed"], sort=False):
         run = run.iloc[:: max(1, len(run) // _POINTS)]
         line, style = BEHIND, styles.get(algorithm)
@@ -55,9 +57,6 @@ def _draw(ax: Axes, rows: pd.DataFrame, column: str, styles: dict[str, Style], s
             line = {"color": style.colour, "marker": style.marker, "ms": 4, "lw": 1.3, "alpha": 0.85}
             line |= {"markevery": max(1, len(run) // 6), "gid": gid(algorithm)}
         ax.plot(run[column], scale * run["val_score"], **line)
-    ax.set_xlabel(AXES[column])
+    ax.set_xlabel(label)
     ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
-    if rows[column].max() > 1e4:
-        formatter = ScalarFormatter(useMathText=True)
-        formatter.set_powerlimits((0, 4))
-        ax.xaxis.set_major_formatter(formatter)
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20k, not 0.2 and a power of ten in the corner

@@ -53,10 +53,13 @@ def figures(summary: Summary) -> list[Figure]:
     cells, found = _unshifted(summary.cells), []
     for setting in settings(cells):
         rows = at(cells, setting)
-        used = only_in(rows, summary.styles)
-        groups = coloured_groups(used)
-        panels = [panel for column in CURVES for panel in _panels(setting, rows, column, groups)]
-        if panels:
+        drawn = {column: part for column in CURVES if len(part := _over(setting, rows, column))}
+        if drawn:
+            used = only_in(pd.concat(drawn.values()), summary.styles)
+            groups = coloured_groups(used)
+            panels = [
+                panel for column, part in drawn.items() for panel in _panels(setting, part, column, groups)
+            ]
             name, columns = f"other-{setting.slug}", panel_columns(groups, 3)
             note = interval_note(rows, max(len(colours) for _, colours in groups))
             caption = f"{CAPTION} {note}{_falling(setting, rows)}"
@@ -84,10 +87,8 @@ def _falling(setting: Setting, rows: pd.DataFrame) -> str:
     )
 
 
-def _panels(
-    setting: Setting, rows: pd.DataFrame, column: str, groups: list[tuple[str, dict[str, Style]]]
-) -> list[Panel]:
-    """Return the curves over one column, all else as trained; none where only the own value was tested."""
+def _over(setting: Setting, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return what changes over one column, all else as trained; nothing where only the own value was tested."""
     own = {"test_way": setting.way, "test_shot": setting.shot, "test_steps": OWN_STEPS}
     rows = rows[rows["test_tasks"].eq(STANDARD)]
     for other, value in own.items():
@@ -95,7 +96,13 @@ def _panels(
             rows = rows[rows[other].eq(value)]
     if column == "test_steps":  # the learner's own number has no place on the axis
         rows = rows[rows[column].ne(OWN_STEPS)]
-    rows = rows[rows.groupby("algorithm")[column].transform("nunique").gt(1)].sort_values(column)
+    return rows[rows.groupby("algorithm")[column].transform("nunique").gt(1)].sort_values(column)
+
+
+def _panels(
+    setting: Setting, rows: pd.DataFrame, column: str, groups: list[tuple[str, dict[str, Style]]]
+) -> list[Panel]:
+    """Return the curves over one column, a panel per group of styles."""
     panels, printed = [], _printed(setting) if column == "test_steps" else {}
     for ending, styles in groups:
         mine = rows[rows["algorithm"].isin(styles)]

@@ -63,10 +63,12 @@ def facts(summary: Summary) -> dict[str, list[tuple[str, list[tuple[str, str]]]]
 
 def _statistics(rows: pd.DataFrame) -> str:
     mean = _mean(rows)
-    largest = _largest(rows)
+    some, they = _who(
+        mean, "the one learner that has both modes loses", "the {} learners that have both modes lose"
+    )
     return (
-        f"in inductive mode, the {mean.n_algorithms} learners that have both modes lose {_lost(mean.change)} points; with "
-        f"batch statistics of the shifted queries they lose {_mended(mean)} (mean, {_behind(mean)}). {largest}"
+        f"in inductive mode, {some} {_lost(mean.change)} points; with batch statistics of the shifted queries {they} "
+        f"{_mended(mean)} (mean, {_behind(mean)}). {_largest(rows)}"
     )
 
 
@@ -80,19 +82,25 @@ def _adaptation(rows: pd.DataFrame) -> str:
         )
     if most > 1:
         mean = _mean(rows[rows["steps"].eq(most)])
-        said.append(
-            f"after {most} steps instead of their own number, the {mean.n_algorithms} learners with an inner loop "
-            f"lose {_mended(mean)}"
+        some, _ = _who(
+            mean, "the one learner with an inner loop loses", "the {} learners with an inner loop lose"
         )
+        said.append(f"after {most} steps instead of the own number, {some} {_mended(mean)}")
     return f"{'; '.join(said)} (mean, {_behind(mean)})."
 
 
 def _support(rows: pd.DataFrame) -> str:
     mean = _mean(rows)
+    some, they = _who(mean, "one learner loses", "{} learners lose")
     return (
-        f"where only the queries are shifted, {mean.n_algorithms} learners lose {_lost(mean.change)} points; where their "
-        f"support is shifted, too, they lose {_mended(mean)} (mean, {_behind(mean)}). {_largest(rows)}"
+        f"where only the queries are shifted, {some} {_lost(mean.change)} points; where the support is shifted, too, {they} "
+        f"{_mended(mean)} (mean, {_behind(mean)}). {_largest(rows)}"
     )
+
+
+def _who(row, one: str, several: str) -> tuple[str, str]:
+    """Return subject and verb of a mean over learners, and those of the next clause."""
+    return (one, "it loses") if row.n_algorithms == 1 else (several.format(row.n_algorithms), "they lose")
 
 
 def _mean(rows: pd.DataFrame):
@@ -131,7 +139,7 @@ def figures(summary: Summary) -> list[Figure]:
     for setting in settings(summary.separation):
         rows, panels = _mean_over_shifts(summary, setting), []
         for title, part in _panels(rows):
-            part = _ordered(part)
+            part = _ordered(part[part["n_algorithms"].ne(1) | ~part["algorithm"].isin([EVERY, *COLOURS])])
             said = [
                 f"{row.title} {number(row.mended, sign=True)} ({reach(row.mended_low, row.mended_high, sign=True)})"
                 for row in part.itertuples()
