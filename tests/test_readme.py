@@ -183,6 +183,30 @@ def test_the_tables_and_sentences_of_this_project_are_those_of_its_episodes(monk
     assert (title, float(told)) == (best["title"], pytest.approx(100 * best["mean"], abs=0.051))
 
 
+def test_what_mends_a_loss_is_that_of_the_table_of_the_study_that_is_named():
+    (sentence,) = re.findall("- (Mended of the loss.*)", (ROOT / "README.md").read_text())
+    told = re.findall(
+        r"([−\d.]+) of ([−\d.]+) points \(([−\d.]+) to ([−\d.]+), mean of (\d+) learner", sentence
+    )
+    study = re.search("Study `(.*?)`", sentence)[1]
+    rows = pd.read_csv(ROOT / "results/reference" / study / "tables/separation.csv").query(
+        "dataset == 'omniglot' and way == 5 and shot == 1 and shift == 'all' and algorithm == 'all'"
+    )
+    assert told and len(told) == rows["part"].nunique()
+    for numbers, part in zip(
+        told, [p for p in ("statistics", "adaptation", "support") if p in set(rows["part"])], strict=True
+    ):
+        row = rows[rows["part"].eq(part)].sort_values("steps").iloc[-1]
+        expected = [
+            100 * row["mended"],
+            -100 * row["change"],
+            100 * row["mended_low"],
+            100 * row["mended_high"],
+        ]
+        values = [float(text.replace("−", "-")) for text in numbers]
+        assert values == pytest.approx([*expected, row["n_algorithms"]], abs=0.051)
+
+
 def test_a_published_value_stands_beside_its_own_method_and_the_split_is_named():
     text = (ROOT / "results/reference/README.md").read_text()
     (row,) = re.findall(r"\| Baseline\+\+ head on Baseline's features \| inductive \|[^|]*\|([^|]*)\|", text)

@@ -2,25 +2,48 @@
 
 import html
 import re
+from collections.abc import Sequence
 
-from bench.report.numbers import counted
+from bench.report.numbers import counted, listed, number, reach
 from bench.report.sections import result, separation
 from bench.report.summary import Summary, own_task
 from bench.results.condition import clean
-from bench.results.setting import at, settings
+from bench.results.setting import Setting, at, settings
+
+REMEDIES = {
+    "statistics": "batch statistics of the shifted queries",
+    "adaptation": "{:.0f} gradient steps instead of the own number",
+    "support": "a support that is shifted like the queries",
+}
+"""Remedies by their name in separation.csv, as they follow one another in the sentence."""
 
 
-def findings(summary: Summary) -> list[str]:
-    """Return who is best, who withstands the shifts, and what mends a loss; in the first setting of the study."""
-    found = settings(summary.own)
+def findings(summaries: Sequence[Summary]) -> list[str]:
+    """Return who is best, who withstands the shifts, and what mends a loss; in the first setting of the first study."""
+    found = settings(summaries[0].own)
     if not found:
         return []
-    label = found[0].label
-    told = [text for place, text in result.facts(summary)["findings"] if place == label]
-    remedies = dict(separation.facts(summary)["separation"]).get(label, [])
-    untested = tuple(separation.UNTESTED.values())
-    tried = [f"{name}: {text}" for name, text in remedies if not text.startswith(untested)]
-    return [plain(text) for text in (*told[:2], *tried[-1:])]
+    told = [text for place, text in result.facts(summaries[0])["findings"] if place == found[0].label]
+    return [*map(plain, told[:2]), *remedies(summaries, found[0])]
+
+
+def remedies(summaries: Sequence[Summary], setting: Setting) -> list[str]:
+    """Say how much of the loss under shift each remedy mends, by the study that tested most of them, then by most seeds."""
+    tested = [(summary, separation.tested(summary, setting)) for summary in summaries]
+    summary, rows = max(
+        tested, key=lambda one: (len(one[1]), min((row["n_seeds"] for row in one[1].values()), default=0))
+    )
+    if not rows:
+        return []
+    said = [
+        f"by {remedy.format(row['steps'])} {number(row['mended'])} of {number(-row['change'])} points "
+        f"({reach(row['mended_low'], row['mended_high'])}, mean of {counted([row['n_algorithms']], 'learner')})"
+        for part, remedy in REMEDIES.items()
+        if (row := rows.get(part)) is not None
+    ]
+    seeds = counted((row["n_seeds"] for row in rows.values()), "seed")
+    named = f"Study `{summary.study.name}`, {seeds}."
+    return [f"Mended of the loss under shift, with 95 % intervals: {listed(said)}. {named}"]
 
 
 def plain(text: str) -> str:

@@ -113,7 +113,7 @@ def blocks(summaries: list[Summary]) -> dict[str, str]:
         return dict.fromkeys(PARTS, NONE)
     first = summaries[0]
     table = short_table(headline(summaries), first)
-    said = "".join(f"- {text}\n" for text in findings(first))
+    said = "".join(f"- {text}\n" for text in findings(summaries))
     figure = contrast.figures(first)[0]
     picture = f"![Accuracy under shift: {figure.title}](results/reference/figures/shifted.svg)"
     note = SHORT_NOTE.format(

@@ -109,6 +109,14 @@ def _mean(rows: pd.DataFrame):
     return next((every if len(every) else rows).itertuples())
 
 
+def tested(summary: Summary, setting: Setting) -> dict[str, pd.Series]:
+    """Return the row of the mean over learners by remedy, of those that were tested; steps: the highest number."""
+    rows = _mean_over_shifts(summary, setting)
+    most = rows["steps"].eq(rows["steps"].max()) & rows["steps"].gt(1)
+    rows = rows[rows["algorithm"].eq(EVERY) & (rows["part"].ne("adaptation") | most)]
+    return {row["part"]: row for _, row in rows.iterrows()}
+
+
 def _lost(change: float) -> str:
     return number(-change)
 
