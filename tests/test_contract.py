@@ -26,7 +26,7 @@ EVERY = algos.discover()
 ALGORITHMS = {name: path for name, path in EVERY.items() if "classification" in algos.load(name).tasks}
 """Those that classify; what learners promise in regression is in test_regression.py."""
 TRAINED = [name for name in ALGORITHMS if algos.load(name).trainable]
-UPDATES = {"model-based": 300, "snail": 400, "mann": 500, "ntm": 500, "metanet": 60}
+UPDATES = {"model-based": 300, "snail": 400, "mann": 800, "ntm": 800, "metanet": 60}
 UPDATES |= {
     "anil": 200,
     "reptile": 40,
