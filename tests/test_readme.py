@@ -190,7 +190,7 @@ def test_what_mends_a_loss_is_that_of_the_table_of_the_study_that_is_named():
     )
     study = re.search("Study `(.*?)`", sentence)[1]
     rows = pd.read_csv(ROOT / "results/reference" / study / "tables/separation.csv").query(
-        "dataset == 'omniglot' and way == 5 and shot == 1 and shift == 'all' and algorithm == 'all'"
+        "dataset == 'omniglot' and way == 5 and shot == 1 and shift == 'all' and algorithm == 'all' and scope == 'task'"
     )
     assert told and len(told) == rows["part"].nunique()
     for numbers, part in zip(

@@ -87,7 +87,7 @@ def test_a_row_has_effect_prediction_and_what_is_behind_it(found):
 
 def test_the_sentence_counts_claims_of_one_setting_and_quotes_the_refuted(found):
     assert verdict_sentence(found) == (
-        "Of 4 claims of the literature judged on Omniglot 5-way 1-shot, 1 supported, 1 refuted and 2 undecided. "
+        "4 claims of the literature were judged on Omniglot 5-way 1-shot: 1 supported, 1 refuted and 2 undecided. "
         "Refuted: “fewer holds”."
     )
     assert verdict_sentence(verdicts([])) == ""
@@ -103,7 +103,7 @@ def test_the_readme_of_this_project_counts_what_its_tables_say():
     )
     seeds = rows.groupby("id")["n_seeds"].max()
     counted = re.search(
-        r"Of (\d+) claims .* (\d+) supported, (\d+) refuted and (\d+) undecided",
+        r"(\d+) claims of the literature .* (\d+) supported, (\d+) refuted and (\d+) undecided",
         (ROOT / "README.md").read_text(),
     )
     judged_claims, *by_verdict = map(int, counted.groups())

@@ -66,4 +66,4 @@ def verdict_sentence(rows: pd.DataFrame) -> str:
     refuted = rows[rows["id"].isin(found[found.eq("refuted")].index)].drop_duplicates("id")
     quoted = [f"“{claim.rstrip('.')}”" for claim in refuted["claim"]]
     named = f" Refuted: {listed(quoted)}." if quoted else ""
-    return f"Of {len(found)} claims of the literature judged on {first.label}, {listed(counts)}.{named}"
+    return f"{len(found)} claims of the literature were judged on {first.label}: {listed(counts)}.{named}"
