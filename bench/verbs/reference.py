@@ -50,8 +50,9 @@ def main(args: argparse.Namespace) -> int:
             print(f"added {add_run(tested(Path(folder), studies), args.weights)}")
         return 0
     if args.report:
-        for study in listed_studies(Path(args.list)):
-            write_report(study)
+        made = [study for study in listed_studies(Path(args.list)) if study.runs()]
+        for study in made:
+            write_report(study, tidy=study is made[0])
         return 0
     if args.show:
         show(entries, Screen())
@@ -73,15 +74,17 @@ def tested(folder: Path, studies: dict[str, Study]) -> Path:
     return test_again(folder, study)
 
 
-def write_report(study: KeptStudy) -> None:
-    """Write tables, claims, page and tidy table of the reference results of a study; nothing where it has none."""
-    if not study.runs():
-        return
+def write_report(study: KeptStudy, tidy: bool) -> None:
+    """Write tables, claims and page of the reference results of a study, and its tidy table where asked for.
+
+    The table repeats the kept episodes in another form, so only the study that the README shows has it in the repository.
+    """
     with reference_results():
         summarize(study)
         write_claims(study)
         page = build_report(study)
-        export(study, reports_root() / study.name / "tidy.parquet")
+        if tidy:
+            export(study, reports_root() / study.name / "tidy.parquet")
     print(f"wrote {page}", flush=True)
 
 
