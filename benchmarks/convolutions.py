@@ -1,4 +1,4 @@
-"""Case `convolutions`: the two forms of a block with per-task filters, by the number of images per task.
+"""Case `convolutions`: the two forms of the blocks after the first with per-task filters, by the number of images per task.
 
 Both are measured inside the network that uses them, because the cost of a form depends on the memory layout that it
 leaves to the next layer.
@@ -58,7 +58,7 @@ def gradients(
 
     second: return the gradients of the sum of squares of those gradients instead.
     """
-    with patch.object(ConvNorm, "forward", back_end):
+    with patch.object(ConvNorm, "_of_maps", back_end):
         features = functional_call(net, weights, (x, Statistics.batch()))
     leaves = list(weights.values())
     first = torch.autograd.grad(features.square().mean(), leaves, create_graph=second)
@@ -71,7 +71,7 @@ def check_equal(device: torch.device) -> None:
     x = torch.rand(2, 3, 1, 28, 28, dtype=torch.float64, device=device)
     weights = per_task_filters(net, 2)
     for second in ORDERS.values():
-        reference = gradients(ConvNorm.forward, net, weights, x, second)
+        reference = gradients(ConvNorm._of_maps, net, weights, x, second)
         for back_end in BACK_ENDS.values():
             for a, b in zip(gradients(back_end, net, weights, x, second), reference, strict=True):
                 torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)

@@ -77,7 +77,7 @@ def test_own_code_is_the_same_wherever_it_lies(tmp_path):
     assert first != content_digest([own, weights, ours])
 
 
-LINES = 2_900
+LINES = 2_950
 
 
 def test_the_code_behind_a_training_is_small():

@@ -24,10 +24,9 @@ def plain_block(x, weight, gamma, beta, stride=1, padding=1, pool=2):
     return F.max_pool2d(y, pool) if pool else y
 
 
-@pytest.mark.parametrize("images", [4, 14], ids=["grouped", "task by task"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_convolution_with_weights_per_task(images, stride):
-    x, weight = torch.randn(3, images, 2, 9, 9), torch.randn(3, 5, 2, 3, 3)
+def test_convolution_with_weights_per_task(stride):
+    x, weight = torch.randn(3, 4, 2, 9, 9), torch.randn(3, 5, 2, 3, 3)
     expected = torch.stack([F.conv2d(a, w, stride=stride, padding=1) for a, w in zip(x, weight, strict=True)])
     torch.testing.assert_close(conv2d(x, weight, stride), expected)
     torch.testing.assert_close(
@@ -56,8 +55,8 @@ def test_pooling_first_and_folding_the_sign_change_nothing():
 
 @pytest.mark.parametrize("per_task", [False, True], ids=["shared", "per task"])
 @pytest.mark.parametrize("mode", ["batch", "given", "running"])
-def test_all_tasks_at_once_and_a_task_at_a_time_are_the_same(mode, per_task):
-    """What a GPU and what a CPU computes: values, first and second derivatives, statistics."""
+def test_all_forms_of_a_block_are_the_same(mode, per_task):
+    """What a GPU and a CPU compute, and batch norm within the filters: values, first and second derivatives, statistics."""
     block = ConvNorm(2, 6)
     block.gamma.data.normal_()
     shape = (3,) if per_task else ()
@@ -67,7 +66,7 @@ def test_all_tasks_at_once_and_a_task_at_a_time_are_the_same(mode, per_task):
     found = []
     with torch.no_grad():
         block(torch.randn(3, 4, 2, 8, 8), other)
-    for way in (block._by_task, block._together):
+    for way in [block._by_task, block._together, *[block._of_images] * (mode == "batch")]:
         statistics = {"batch": Statistics.batch, "running": Statistics.running}.get(
             mode, lambda: Statistics.of(other)
         )()
@@ -77,8 +76,27 @@ def test_all_tasks_at_once_and_a_task_at_a_time_are_the_same(mode, per_task):
         second = torch.autograd.grad(first[1].square().sum(), [x, weight])
         used = statistics.used[block][:2] if mode == "batch" else ()
         found.append([y, *first, *second, *used])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other)
+    for others in found[1:]:
+        for one, other in zip(found[0], others, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    "layout", [dict(pool=(2, 2)), dict(stride=2, pool=None), dict(padding=0, pool=(2, 2))]
+)
+def test_batch_norm_of_images_goes_into_the_filters(layout, monkeypatch):
+    """Only where the inputs are images, and as exactly in float32 as a filter of differences on smooth images needs."""
+    block = ConvNorm(3, 6, **layout)
+    block.weight.data[0] = torch.tensor([[0.0, 0, 0], [-1, 1, 0], [0, 0, 0]])
+    images = 3 + torch.randn(2, 5, 3, 9, 9).cumsum(-1).cumsum(-2) / 10
+    exact = block(images, Statistics.batch())
+    torch.testing.assert_close(
+        block.float()(images.float(), Statistics.batch()).double(), exact, rtol=0, atol=1e-4
+    )
+    monkeypatch.setattr(ConvNorm, "_of_maps", None)
+    block(images.float(), Statistics.batch())
+    with pytest.raises(TypeError):
+        block(images.float().requires_grad_(), Statistics.batch())
 
 
 def test_training_in_bfloat16_is_near_and_evaluation_the_same():

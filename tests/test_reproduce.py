@@ -101,7 +101,7 @@ def test_weights_are_tested_again_and_compared_with_the_kept_episodes(home, caps
     kept = reference_store.add_run(run_folder(home), weights=True)
     assert bench("reproduce", "--weights", "--episodes", 6, *listed(home)) == 0
     assert (
-        "24 episodes of 4 conditions are equal to the last digit; the same kind of machine"
+        "24 episodes of 4 conditions are equal to the last digit; the same code and kind of machine"
         in capsys.readouterr().out
     )
     frame = read_run(kept).episodes()
@@ -113,6 +113,18 @@ def test_weights_are_tested_again_and_compared_with_the_kept_episodes(home, caps
     (kept / "model.safetensors").write_bytes(b"other")
     assert bench("reproduce", "--weights", NAME, *listed(home)) == 2
     assert "model.safetensors has 5 bytes" in capsys.readouterr().err
+
+
+def test_other_code_may_round_differently_on_the_same_machine(home, capsys):
+    kept = reference_store.add_run(run_folder(home), weights=True)
+    frame = read_run(kept).episodes()
+    frame.loc[0, "accuracy"] += 0.005
+    write_episodes(kept / "episodes.parquet", frame)
+    edit_json(kept / "test.json", lambda record: record.pop("files"))
+    assert bench("reproduce", "--weights", NAME, *listed(home)) == 1
+    edit_json(kept / "test.json", lambda record: record["made_from"].update(code="older"))
+    assert bench("reproduce", "--weights", NAME, *listed(home)) == 0
+    assert "the same kind of machine, by code that has changed since" in capsys.readouterr().out
 
 
 def test_a_run_is_trained_again_by_its_record(home, capsys):

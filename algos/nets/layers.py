@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEW = 10  # images of a task
+IMAGE_CHANNELS = 3
+"""Inputs of at most so many channels are images: patches of 3x3 pixels have 27 numbers."""
 
 
 class Statistics:
@@ -51,15 +52,19 @@ def conv2d(x: Tensor, weight: Tensor, stride: int = 1, padding: int = 1) -> Tens
     """Convolve `[B, n, C, H, W]` with shared `[O, C, k, k]` or per-task `[B, O, C, k, k]` filters -> `[B, n, O, H', W']`."""
     if weight.ndim == 4:
         return F.conv2d(x.flatten(0, 1), weight, stride=stride, padding=padding).unflatten(0, x.shape[:2])
-    tasks, images = x.shape[:2]
-    if x.device.type == "cpu" and images > FEW:
-        # A grouped convolution must interleave the channels of the tasks; on a CPU that copy pays off for tasks of a few
-        # images, but not of many (benchmarks/, case convolutions).
-        return torch.stack(
-            [F.conv2d(a, w, stride=stride, padding=padding) for a, w in zip(x, weight, strict=True)]
-        )
-    grouped = x.transpose(0, 1).flatten(1, 2)
-    y = F.conv2d(grouped, weight.flatten(0, 1), stride=stride, padding=padding, groups=tasks)
+    y = F.conv2d(_merged(x), weight.flatten(0, 1), stride=stride, padding=padding, groups=len(x))
+    return _split(y, len(x))
+
+
+def _merged(x: Tensor) -> Tensor:
+    """`[B, n, C, H, W]` -> `[n, B * C, H, W]`; on a CPU with channels innermost, which its kernels prefer."""
+    if x.device.type == "cpu":
+        return x.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def _split(y: Tensor, tasks: int) -> Tensor:
+    """The reverse of `_merged`; a view, as is what `_merged` then makes of it."""
     return y.unflatten(1, (tasks, -1)).transpose(0, 1)
 
 
@@ -128,10 +133,31 @@ class ConvNorm(nn.Module):
             given = self.running_mean, self.running_variance
             y, *_ = self._native(x.flatten(0, 1), self._filters(x), self.gamma, self.beta, given)
             return y.unflatten(0, x.shape[:2])
-        # A CPU is faster by one task at a time, whose maps stay in its cache. Not so the second derivatives of a few images
-        # each: those of PyTorch's batch norm are many small operations (benchmarks/, case convolutions).
-        together = x.device.type != "cpu" or (statistics.second_order and x.shape[1] <= FEW)
+        if statistics.mode == "batch" and self.weight.shape[-3] <= IMAGE_CHANNELS and not x.requires_grad:
+            return self._of_images(x, statistics)
+        return self._of_maps(x, statistics)
+
+    def _of_maps(self, x: Tensor, statistics: Statistics) -> Tensor:
+        # A CPU is faster by one task at a time, whose maps stay in its cache. Not so second derivatives: those of PyTorch's
+        # batch norm are many small operations (benchmarks/, case convolutions).
+        together = x.device.type != "cpu" or statistics.second_order
         return self._together(x, statistics) if together and len(x) > 1 else self._by_task(x, statistics)
+
+    def _of_images(self, x: Tensor, statistics: Statistics) -> Tensor:
+        """Process images: the moments of a convolution follow from those of its patches, so batch norm goes into the filters."""
+        kernel, gamma, beta = self.weight.shape[-1], per_task(self.gamma, 1), per_task(self.beta, 1)
+        filters, dtype = per_task(self.weight.flatten(-3), 2), self._dtype(x)
+        patches = F.unfold(x.flatten(0, 1), kernel, stride=self.stride, padding=self.padding).transpose(1, 2)
+        mean, variance = _moments(filters, patches.unflatten(0, x.shape[:2]))
+        patches = patches.reshape(len(x), -1, patches.shape[2])
+        statistics.used[self] = (mean.detach(), variance.detach(), patches.shape[1])
+        scale = gamma * torch.rsqrt(variance + self.eps)
+        y = patches.to(dtype) @ (filters * scale[..., None]).to(dtype).transpose(1, 2)
+        height, width = ((side + 2 * self.padding - kernel) // self.stride + 1 for side in x.shape[3:])
+        y = y.view(-1, height, width, y.shape[2]).permute(0, 3, 1, 2)
+        if self.pool:
+            y = F.max_pool2d(y, *self.pool)
+        return self._activated(y.to(x.dtype).unflatten(0, x.shape[:2]) + _spread(beta - mean * scale))
 
     def _by_task(self, x: Tensor, statistics: Statistics) -> Tensor:
         """Process one task at a time by PyTorch's own kernels."""
@@ -174,16 +200,17 @@ class ConvNorm(nn.Module):
 
     def _together(self, x: Tensor, statistics: Statistics) -> Tensor:
         gamma, beta = per_task(self.gamma, 1), per_task(self.beta, 1)
-        sign = torch.where(gamma < 0, -1.0, 1.0).to(gamma.dtype)
-        folded = self.weight * (sign if self.weight.ndim == 5 else sign[0])[..., None, None, None]
+        weight, sign = self.weight, torch.ones_like(gamma)
+        if self.pool:
+            sign = torch.where(gamma < 0, -1.0, 1.0).to(gamma.dtype)
+            weight = weight * (sign if weight.ndim == 5 else sign[0])[..., None, None, None]
         dtype = self._dtype(x)
-        y = conv2d(x.to(dtype), folded.to(dtype), self.stride, self.padding).to(x.dtype)
+        y = conv2d(x.to(dtype), weight.to(dtype), self.stride, self.padding).to(x.dtype)
         mean, variance = self._moments(y, sign, statistics)
         if self.pool:
-            y = F.max_pool2d(y.flatten(0, 1), *self.pool).unflatten(0, y.shape[:2])
-        scale = gamma.abs() * torch.rsqrt(variance + self.eps)
-        shift = beta - mean * sign * scale
-        y = y * _spread(scale) + _spread(shift)
+            y = _split(F.max_pool2d(_merged(y), *self.pool), len(y))
+        scale = gamma * sign * torch.rsqrt(variance + self.eps)
+        y = y * _spread(scale) + _spread(beta - mean * sign * scale)
         return self._activated(y)
 
     def _activated(self, y: Tensor) -> Tensor:
@@ -202,10 +229,11 @@ class ConvNorm(nn.Module):
         """Mean and variance `[B or 1, O]` of the convolution before the sign is folded in."""
         if statistics.mode != "batch":
             return self._known(statistics)
-        mean = y.mean((1, 3, 4))
-        variance = (y - _spread(mean)).square().mean((1, 3, 4))
+        count = y.shape[1] * y.shape[3] * y.shape[4]
+        mean = y.sum((1, 3, 4)) / count  # divided once, not each gradient
+        variance = (y - _spread(mean)).square().sum((1, 3, 4)) / count
         mean = mean * sign
-        statistics.used[self] = (mean, variance, y.shape[1] * y.shape[3] * y.shape[4])
+        statistics.used[self] = (mean, variance, count)
         return mean, variance
 
     def update_running(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -213,6 +241,18 @@ class ConvNorm(nn.Module):
         unbiased = variance * count / max(count - 1, 1)
         self.running_mean.lerp_(mean.mean(0), self.momentum)
         self.running_variance.lerp_(unbiased.mean(0), self.momentum)
+
+
+def _moments(filters: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance `[B, O]` of filters `[1 or B, O, D]` times patches `[B, n, L, D]` of n images.
+
+    Sums over images are in float64: a filter of differences has a variance far below that of the pixels.
+    """
+    mean = patches.mean(2).double().mean(1, keepdim=True)
+    squares = (patches.mT @ patches).double().sum(1) / patches[0, ..., 0].numel()
+    filters = filters.double()
+    variance = (filters @ (squares - mean.mT @ mean) * filters).sum(-1)
+    return (filters @ mean.mT).squeeze(-1).to(patches.dtype), variance.to(patches.dtype)
 
 
 def train_in(network: nn.Module, dtype: torch.dtype) -> None:

@@ -5,6 +5,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -20,7 +21,7 @@ from bench.study.run import Run
 from bench.study.study import Study
 
 ROUNDING = 0.002
-"""Largest difference of a condition's mean, of weights that are the same, that another processor's rounding explains."""
+"""Largest difference of a condition's mean, of weights that are the same, that another order of additions explains."""
 MACHINE = ("cpu", "gpu", "torch", "threads")
 
 
@@ -73,13 +74,11 @@ def check(study: Study, run: Run, args: argparse.Namespace) -> bool:
         again = read_run(train_again(kept, study))
     if not again.scored:
         raise ResultError(f"{again.folder} is {again.status}: {again.reason}; {kept.folder} is {kept.status}")
-    alike = same_machine(kept, again, "test" if args.weights else "run")
+    record = "test" if args.weights else "run"
     largest, text = compared(kept, again)
-    print(
-        f"{run.study}/{run.name}: {text}; {'the same kind of machine' if alike else 'another kind of machine'}",
-        flush=True,
-    )
-    allowed = 0.0 if alike else (ROUNDING if args.weights else float("inf"))
+    other = changed_since(*(getattr(result, record) for result in (kept, again)))
+    print(f"{run.study}/{run.name}: {text}; {other or 'the same code and kind of machine'}", flush=True)
+    allowed = (ROUNDING if args.weights else float("inf")) if other else 0.0
     return largest <= allowed
 
 
@@ -95,10 +94,13 @@ def fewer(study: Study, episodes: int) -> dict:
     }
 
 
-def same_machine(kept: RunResult, again: RunResult, record: str) -> bool:
-    """Whether both ran on the same type of processor with the same version of PyTorch."""
-    both = [getattr(result, record).get("provenance", {}) for result in (kept, again)]
-    return all(key in both[0] and both[0][key] == both[1].get(key) for key in MACHINE)
+def changed_since(kept: dict[str, Any], again: dict[str, Any]) -> str:
+    """What may make another record round differently: processor, version of PyTorch or code. Empty where all are the same."""
+    both = [record.get("provenance", {}) for record in (kept, again)]
+    if not all(key in both[0] and both[0][key] == both[1].get(key) for key in MACHINE):
+        return "another kind of machine"
+    code = [record.get("made_from", {}).get("code") for record in (kept, again)]
+    return "" if code[0] == code[1] else "the same kind of machine, by code that has changed since"
 
 
 def compared(kept: RunResult, again: RunResult) -> tuple[float, str]:
