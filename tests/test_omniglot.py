@@ -16,6 +16,7 @@ from bench.__main__ import main as bench
 from bench.protocol.evaluate import evaluate_images
 from bench.protocol.experiments.lake_runs import lake_episodes
 from bench.protocol.sources import open_source
+from bench.study.sizes import KNOWN
 from tasks import lake_runs
 from tasks.dataset import load
 from tasks.images import shrink_ink, unpack_ink
@@ -56,6 +57,12 @@ def test_omniglot_splits(real):
         name: [len(parts[p]) for p in ("train", "val", "test")] for name, parts in real.meta["splits"].items()
     }
     assert sizes == {"vinyals": [1028, 172, 423], "lake": [792, 172, 659]}
+    turned = {split: tuple(4 * size for size in parts) for split, parts in sizes.items()}
+    assert KNOWN["omniglot"] == (
+        "vinyals",
+        turned,
+        20,
+    )  # what a study is checked by before anything is prepared
     for parts in real.meta["splits"].values():
         assert sorted(itertools.chain(*parts.values())) == list(range(1623))
     lake = {

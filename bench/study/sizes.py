@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PARTS = ("train", "val", "test")
 KNOWN = {
     "glyphs": ("default", {"default": (775, 142, 262)}, 20),
-    "omniglot": ("vinyals", {"vinyals": (4112, 688, 1692), "lake": (3336, 520, 2636)}, 20),
+    "omniglot": ("vinyals", {"vinyals": (4112, 688, 1692), "lake": (3168, 688, 2636)}, 20),
     "miniimagenet": ("ravi", {"ravi": (64, 16, 20)}, 600),
 }
 """Default split, classes of each part by split (rotations included), and images of a class, of data that need not be there."""
