@@ -4,8 +4,9 @@ Activations are `[B, n, ...]`: B tasks of n images. A parameter is either shared
 (`[B, O, C, k, k]`, put in place by `torch.func.functional_call`), so that the inner loop of a batch of tasks is one set
 of tensor operations.
 
-Batch norm has two forms: PyTorch's kernel for the images of one task, and one for all tasks at once, written out. In both,
-the caller chooses the source of the statistics. (Under vmap, the native layers' second derivatives are wrong.)
+Batch norm has three forms: PyTorch's kernel for the maps of one task, one for those of all tasks at once, written out, and
+for images one that goes into the filters. In all, the caller chooses the source of the statistics. (Under vmap, the native
+layers' second derivatives are wrong.)
 """
 
 import math
@@ -138,6 +139,7 @@ class ConvNorm(nn.Module):
         return self._of_maps(x, statistics)
 
     def _of_maps(self, x: Tensor, statistics: Statistics) -> Tensor:
+        """Process images or maps with the form of batch norm that is faster here."""
         # A CPU is faster by one task at a time, whose maps stay in its cache. Not so second derivatives: those of PyTorch's
         # batch norm are many small operations (benchmarks/, case convolutions).
         together = x.device.type != "cpu" or statistics.second_order
@@ -148,7 +150,7 @@ class ConvNorm(nn.Module):
         kernel, gamma, beta = self.weight.shape[-1], per_task(self.gamma, 1), per_task(self.beta, 1)
         filters, dtype = per_task(self.weight.flatten(-3), 2), self._dtype(x)
         patches = F.unfold(x.flatten(0, 1), kernel, stride=self.stride, padding=self.padding).transpose(1, 2)
-        mean, variance = _moments(filters, patches.unflatten(0, x.shape[:2]))
+        mean, variance = _of_patches(filters, patches.unflatten(0, x.shape[:2]))
         patches = patches.reshape(len(x), -1, patches.shape[2])
         statistics.used[self] = (mean.detach(), variance.detach(), patches.shape[1])
         scale = gamma * torch.rsqrt(variance + self.eps)
@@ -243,7 +245,7 @@ class ConvNorm(nn.Module):
         self.running_variance.lerp_(unbiased.mean(0), self.momentum)
 
 
-def _moments(filters: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+def _of_patches(filters: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance `[B, O]` of filters `[1 or B, O, D]` times patches `[B, n, L, D]` of n images.
 
     Sums over images are in float64: a filter of differences has a variance far below that of the pixels.
@@ -251,7 +253,7 @@ def _moments(filters: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
     mean = patches.mean(2).double().mean(1, keepdim=True)
     squares = (patches.mT @ patches).double().sum(1) / patches[0, ..., 0].numel()
     filters = filters.double()
-    variance = (filters @ (squares - mean.mT @ mean) * filters).sum(-1)
+    variance = (filters @ (squares - mean.mT @ mean) * filters).sum(-1).clamp_min(0)
     return (filters @ mean.mT).squeeze(-1).to(patches.dtype), variance.to(patches.dtype)
 
 
