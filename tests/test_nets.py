@@ -93,7 +93,9 @@ def test_batch_norm_of_images_goes_into_the_filters(layout, monkeypatch):
     torch.testing.assert_close(
         block.float()(images.float(), Statistics.batch()).double(), exact, rtol=0, atol=1e-4
     )
-    blank = torch.full((1, 5, 3, 9, 9), 1e3)  # rounding must not make the variance of nothing negative
+    blank = torch.full(
+        (1, 5, 3, 9, 9), 1e3 / 3, dtype=torch.float32
+    )  # rounding must not make the variance of nothing negative
     assert block(blank, Statistics.batch()).isfinite().all()
     monkeypatch.setattr(ConvNorm, "_of_maps", None)
     block(images.float(), Statistics.batch())
