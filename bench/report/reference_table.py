@@ -1,6 +1,6 @@
 """The tables of the reference results: every learner and setting, and the ten rows of the README."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from bench.results.setting import SETTING_COLUMNS, Setting, at, dataset_label, s
 FURTHER_SPLITS = ("lake", "noisy")
 """Splits for Lake's runs and for predictive intervals: other tasks than those of published tables."""
 CELL = [*SETTING_COLUMNS, "algorithm"]
-FACTS = "seeds diverged seconds budget_share backbone hidden device git_commit".split()
+FACTS = "seeds diverged seconds tasks budget_share backbone hidden device git_commit".split()
 WIDE = ("conv4", "mlp")
 """Backbones whose number of filters or units is chosen; others have that of their paper."""
 SHORT = "protonet matching relation maml fomaml reptile metaopt_svm snail metanet lstm mann ntm".split()
@@ -33,18 +33,27 @@ def headline(summaries: Iterable[Summary]) -> pd.DataFrame:
     Of each data set, the split that papers report. Of several studies of the same algorithm and setting, the one whose
     budget is closest to the published one.
     """
-    rows = [_of_study(summary) for summary in summaries if not _further(summary)]
-    rows = [part for part in rows if len(part)]
-    rows = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    rows = every_study(summaries)
     if rows.empty:
         return rows
     share = rows["budget_share"].fillna(0)
     rows = rows[share.eq(share.groupby([rows[column] for column in CELL]).transform("max"))]
-    rows = rows.assign(order=rows["family"].map(family_order)).drop_duplicates([*CELL, "mode"])
-    literature = pd.DataFrame([_literature(row) for row in rows.to_dict("records")], index=rows.index)
-    return rows.join(literature).sort_values(
+    return rows.drop_duplicates([*CELL, "mode"]).sort_values(
         [*SETTING_COLUMNS, "order", "algorithm", "mode"], ignore_index=True
     )
+
+
+def every_study(summaries: Iterable[Summary]) -> pd.DataFrame:
+    """Return the rows of all studies of which `headline` chooses one for each setting, algorithm and mode; `study` is its name."""
+    rows = [
+        _of_study(summary).assign(study=summary.study.name) for summary in summaries if not _further(summary)
+    ]
+    rows = [part for part in rows if len(part)]
+    if not rows:
+        return pd.DataFrame()
+    rows = pd.concat(rows, ignore_index=True)
+    literature = pd.DataFrame([_literature(row) for row in rows.to_dict("records")])
+    return rows.assign(order=rows["family"].map(family_order)).join(literature)
 
 
 def _further(summary: Summary) -> bool:
@@ -74,6 +83,7 @@ def _facts(runs: pd.DataFrame) -> dict:
         "seeds": int((~diverged).sum()),
         "diverged": int(diverged.sum()),
         "seconds": runs[clock].mean(),
+        "tasks": runs["tasks"].mean(),
         "budget_share": runs["budget_share"].mean(),
         "git_commit": ", ".join(commits),
     }
@@ -155,21 +165,30 @@ def _span(values: Iterable[float], form) -> str:
     return "–".join(dict.fromkeys(form(value) for value in (values[0], values[-1]))) if values else ""
 
 
-def short_table(rows: pd.DataFrame, summary: Summary) -> Table | None:
-    """Return the rows of the README: learners of one setting in the mode of their paper, clean, shifted, and their loss."""
+def short_table(rows: pd.DataFrame, summaries: Sequence[Summary]) -> Table | None:
+    """Return the rows of the README: learners of one setting in the mode of their paper, clean, shifted, and their loss.
+
+    rows: those of `headline`; the setting is the first of the first study.
+    """
     rows = rows[rows["stands"].eq(True)]
     if rows.empty:
         return None
-    setting = settings(summary.own)[0]
-    rows, lost = at(rows, setting), at(summary.severities, setting)
-    lost = lost[lost["scope"].eq("task") & lost["shift"].eq(SHIFT)]
-    lost = lost[lost["severity"].eq(lost["severity"].max())].set_index("algorithm")
+    setting = settings(summaries[0].own)[0]
+    rows = at(rows, setting)
+    lost = {summary.study.name: _hardest(summary, setting) for summary in summaries}
     names = [name for name in SHORT if name in set(rows["algorithm"])] or list(rows["algorithm"])
     rows = rows.set_index("algorithm", drop=False).loc[names[:ROWS]]
     columns = [*text_columns("Algorithm", "Mode"), *map(Column, ("clean", "smeared", "loss", "published"))]
     columns += [Column("budget"), *text_columns("network"), Column("seeds")]
-    body = [_short_row(row, lost) for _, row in rows.iterrows()]
+    body = [_short_row(row, lost[row["study"]]) for _, row in rows.iterrows()]
     return Table("short", setting.label, columns, body)
+
+
+def _hardest(summary: Summary, setting: Setting) -> pd.DataFrame:
+    """Return the accuracies under the README's shift at its highest severity, by algorithm."""
+    rows = at(summary.severities, setting)
+    rows = rows[rows["scope"].eq("task") & rows["shift"].eq(SHIFT)]
+    return rows[rows["severity"].eq(rows["severity"].max())].set_index("algorithm")
 
 
 def _short_row(row: pd.Series, lost: pd.DataFrame) -> Row:

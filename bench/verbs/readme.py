@@ -10,6 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
+from bench.report.budgets import budget_table, budgets
 from bench.report.findings import findings, undecided
 from bench.report.readme_figure import draw, draw_figure
 from bench.report.records import record_table
@@ -112,7 +113,7 @@ def blocks(summaries: list[Summary]) -> dict[str, str]:
     if not summaries:
         return dict.fromkeys(PARTS, NONE)
     first = summaries[0]
-    table = short_table(headline(summaries), first)
+    table = short_table(headline(summaries), summaries)
     said = "".join(f"- {text}\n" for text in findings(summaries))
     figure = contrast.figures(first)[0]
     picture = f"![Accuracy under shift: {figure.title}](results/reference/figures/shifted.svg)"
@@ -146,9 +147,9 @@ def full_readme(summaries: list[Summary]) -> str:
         return text + NONE
     rows = headline(summaries)
     tables = [f"## {table.title}\n\n{table.to_markdown()}" for table in full_tables(rows)]
-    claims = verdict_table(verdicts(summaries))
-    if claims.rows:
-        tables.append(f"## {claims.title}\n\n{claims.to_markdown()}\n{claims.caption}\n")
+    for table in (budget_table(budgets(summaries)), verdict_table(verdicts(summaries))):
+        if table.rows:
+            tables.append(f"## {table.title}\n\n{table.to_markdown()}\n{table.caption}\n")
     figure = "![Measured accuracy with intervals beside published values](figures/headline.svg)"
     sources = "; ".join(sorted({source for source in rows["source"] if source}))
     published = f" Published: {sources}." if sources else ""
