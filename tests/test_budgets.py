@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.report import budgets as module
-from bench.report.budgets import budget_table, budgets, reason
+from bench.report.budgets import budget_table, budgets, near, reason
 from bench.results.reference_list import FILE, listed_studies
 from bench.results.reference_store import kept_folder
 from bench.results.run_folder import RunResult, read_run
@@ -62,6 +62,18 @@ def test_the_reason_stands_beside_the_longest_training(found):
     rows = budget_table(found).rows
     assert [bool(row.cells[-1].text) for row in rows] == [False, True, False, True]
     assert [cell.text for cell in rows[-1].cells][3:8] == ["4,000", "10 %", "5.0 ± 0.5", "1.0", "1"]
+
+
+def test_values_near_the_published_ones_are_counted():
+    rows = [
+        (0.985, 0.99, "accuracy"),
+        (0.97, 0.99, "accuracy"),
+        (0.5, 0.4, "accuracy"),
+        (0.9, None, "accuracy"),
+        (0.3, 0.35, "mse"),
+    ]
+    said = near(pd.DataFrame(rows, columns=["mean", "published", "metric"]))
+    assert said == "2 of 3 accuracies with a published value lie at most 1.5 points below it."
 
 
 def test_the_committed_table_is_what_the_kept_runs_say(monkeypatch):

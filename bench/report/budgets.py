@@ -22,6 +22,13 @@ CAPTION = (
 )
 
 
+def near(rows: pd.DataFrame) -> str:
+    """Say how many accuracies come near the published ones. rows: those of `headline`."""
+    shown = rows[rows["published"].notna() & rows["metric"].eq("accuracy")]
+    reached = int((shown["published"] - shown["mean"]).le(BELOW).sum())
+    return f"{reached} of {len(shown)} accuracies with a published value lie at most {100 * BELOW} points below it."
+
+
 def budgets(summaries: Sequence[Summary]) -> pd.DataFrame:
     """Return the trainings of each learner that is below its paper and was trained in several lengths, the longest last."""
     rows = every_study(summaries)

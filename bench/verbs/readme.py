@@ -10,7 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from bench.report.budgets import budget_table, budgets
+from bench.report.budgets import budget_table, budgets, near
 from bench.report.findings import findings, undecided
 from bench.report.readme_figure import draw, draw_figure
 from bench.report.records import record_table
@@ -150,6 +150,7 @@ def full_readme(summaries: list[Summary]) -> str:
     for table in (budget_table(budgets(summaries)), verdict_table(verdicts(summaries))):
         if table.rows:
             tables.append(f"## {table.title}\n\n{table.to_markdown()}\n{table.caption}\n")
+    tables.insert(0, f"{near(rows)}\n")
     figure = "![Measured accuracy with intervals beside published values](figures/headline.svg)"
     sources = "; ".join(sorted({source for source in rows["source"] if source}))
     published = f" Published: {sources}." if sources else ""
