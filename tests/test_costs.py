@@ -12,10 +12,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import algos
 from bench.report.figure import RC
-from bench.report.sections import costs, other_tasks
+from bench.report.sections import costs, learning, other_tasks
 from bench.report.style import styles_of
 from bench.report.summary import read_summary
 from bench.report.svg import SharedStyles
+from bench.results.reference_list import FILE, listed_studies
+from bench.results.reference_store import reference_results
 from bench.results.run_folder import read_run
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
@@ -223,3 +225,18 @@ def test_a_long_legend_stays_inside_the_figure(summary):
     box, width = canvas.legends[0].get_window_extent(), canvas.get_size_inches()[0] * canvas.dpi
     assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0
     assert box.y1 <= min(ax.get_tightbbox().y0 for ax in canvas.axes)
+
+
+def test_learners_that_train_on_images_have_no_curve_against_tasks(monkeypatch):
+    """Of the committed study: Baseline's 400,000 images would press all other curves against the axis."""
+    monkeypatch.chdir(ROOT)
+    study = next(study for study in listed_studies(Path(FILE)) if study.name == "omniglot_small")
+    with reference_results():
+        (figure,) = learning.figures(read_summary(study))
+    seconds, tasks = (
+        [panel for panel in figure.panels if word in panel.title] for word in ("seconds", "tasks")
+    )
+    assert len(seconds) == len(tasks) + 1 == 4
+    assert any("Baseline" in panel.alt for panel in seconds) and not any(
+        "Baseline" in panel.alt for panel in tasks
+    )

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
+import algos
 from bench.report.axes import BEHIND, gid
 from bench.report.figure import Figure, Panel
 from bench.report.numbers import listed
@@ -19,7 +20,8 @@ ID, TITLE, ORDER = "learning", "Learning curves", 80
 NOTHING = "No run has been trained yet."
 CAPTION = (
     "Frozen meta-validation episodes during training, one line per seed. The checkpoint with the best validation value is "
-    "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU."
+    "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU. "
+    "Learners that share a supervised training, which sees images and no tasks, have no curve against tasks."
 )
 _POINTS = 120
 """A line is thinned to about so many points."""
@@ -28,15 +30,17 @@ _POINTS = 120
 def figures(summary: Summary) -> list[Figure]:
     """Return one figure per setting, with a line per run, against time and against tasks."""
     history, found = validations(summary.history, summary.runs).dropna(subset=["val_score"]), []
+    without = [algos.name_of(name) for name, card in summary.study.cards.items() if card.pretraining]
     for setting in settings(history):
         rows = at(history, setting)
         used = only_in(rows, summary.styles)
         scale, top = (1, "min") if setting.dataset in REGRESSION else (100, "max")
         best = rows.groupby("algorithm")["val_score"].agg(top)
-        panels, axes = [], {"time": clock(rows), "tasks": "tasks seen in training"}
-        for column, label in axes.items():
-            for ending, styles in coloured_groups(used):
-                draw = partial(_draw, rows=rows, column=column, label=label, styles=styles, scale=scale)
+        on_tasks = rows[~rows["algorithm"].isin(without)]
+        panels, axes = [], {"time": (clock(rows), rows), "tasks": ("tasks seen in training", on_tasks)}
+        for column, (label, shown) in axes.items():
+            for ending, styles in coloured_groups(only_in(shown, used)) if len(shown) else ():
+                draw = partial(_draw, rows=shown, column=column, label=label, styles=styles, scale=scale)
                 said = listed(f"{style.title} {scale * best[a]:.3g}" for a, style in styles.items())
                 alt = f"{setting.label}: validation against {label}. Best: {said}."
                 panels.append(Panel(f"against {label}{ending}", alt, draw, 4.6, 3.0))
