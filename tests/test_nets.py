@@ -24,9 +24,10 @@ def plain_block(x, weight, gamma, beta, stride=1, padding=1, pool=2):
     return F.max_pool2d(y, pool) if pool else y
 
 
+@pytest.mark.parametrize("images", [4, 14], ids=["a few", "more"])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_convolution_with_weights_per_task(stride):
-    x, weight = torch.randn(3, 4, 2, 9, 9), torch.randn(3, 5, 2, 3, 3)
+def test_convolution_with_weights_per_task(images, stride):
+    x, weight = torch.randn(3, images, 2, 9, 9), torch.randn(3, 5, 2, 3, 3)
     expected = torch.stack([F.conv2d(a, w, stride=stride, padding=1) for a, w in zip(x, weight, strict=True)])
     torch.testing.assert_close(conv2d(x, weight, stride), expected)
     torch.testing.assert_close(

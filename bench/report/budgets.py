@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report.numbers import number, plus_minus
-from bench.report.reference_table import CELL, every_study
+from bench.report.reference_table import CELL, budget, every_study
 from bench.report.summary import Summary
 from bench.report.table import Column, Row, Table, text_columns, words
-from bench.results.setting import Setting
+from bench.results.setting import settings
 
 BELOW = 0.015
 """A learner whose accuracy is so much below the published one is asked for its reason."""
@@ -62,18 +62,11 @@ def budget_table(rows: pd.DataFrame) -> Table:
     columns += [Column("published"), Column("seeds"), *text_columns("study", "Reason")]
     body = []
     for _, part in rows.groupby(SAME, dropna=False, sort=False) if len(rows) else ():
+        setting = settings(part)[0].label
         for row in part.to_dict("records"):
-            setting = Setting(row["dataset"], int(row["way"]), int(row["shot"])).label
-            share = f"{100 * row['budget_share']:.3g} %" if row["budget_share"] > 0 else ""
             error = plus_minus(1 - row["mean"], 1 - row["high"], 1 - row["low"])
-            facts = [
-                f"{row['tasks']:,.0f}",
-                share,
-                error,
-                number(1 - row["published"]),
-                str(row["seeds"]),
-                row["study"],
-            ]
+            facts = [f"{row['tasks']:,.0f}", budget(pd.DataFrame([row])), error, number(1 - row["published"])]
+            facts += [str(row["seeds"]), row["study"]]
             said = reason(part) if row["study"] == part["study"].iloc[-1] else ""
             body.append(Row(words(row["title"], setting, row["mode"], *facts, said)))
     return Table(

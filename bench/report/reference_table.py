@@ -130,10 +130,11 @@ def _cells(part: pd.DataFrame, tasks: list[Setting]) -> list[str]:
     training = f"{_span(seconds, duration)} {first['device'].upper()}" if seconds else "none"
     seeds, commits = _span(part["seeds"], str), dict.fromkeys(", ".join(part["git_commit"]).split(", "))
     mode = first["mode"] if isinstance(first["mode"], str) else ""
-    return [first["title"], mode, *cells, seeds, training, _budget(part), _network(first), ", ".join(commits)]
+    return [first["title"], mode, *cells, seeds, training, budget(part), _network(first), ", ".join(commits)]
 
 
-def _budget(part: pd.DataFrame) -> str:
+def budget(part: pd.DataFrame) -> str:
+    """Return the smallest and the largest share of the published training tasks, empty where none is stated."""
     return _span(part["budget_share"].dropna(), lambda share: f"{100 * share:.3g} %")
 
 
@@ -199,5 +200,5 @@ def _short_row(row: pd.Series, lost: pd.DataFrame) -> Row:
             plus_minus(hit["mean"], hit["low"], hit["high"]),
             plus_minus(-hit["change"], -hit["change_high"], -hit["change_low"]),
         ]
-    facts = [_published(row), _budget(row.to_frame().T) or "not stated", _network(row), str(row["seeds"])]
+    facts = [_published(row), budget(row.to_frame().T) or "not stated", _network(row), str(row["seeds"])]
     return Row(words(row["title"], row["mode"], _measured(row), *smeared, *facts))
