@@ -12,9 +12,10 @@ import algos
 from bench.protocol import embedder, machine
 from bench.protocol.embedder import Embedder
 from bench.protocol.evaluate import evaluate_images
+from bench.protocol.function_source import FunctionSource
 from bench.protocol.provenance import now, provenance
 from bench.protocol.scores import _classification_scores
-from bench.protocol.sources import FunctionSource, ImageSource, open_source
+from bench.protocol.sources import ImageSource, open_source
 from bench.protocol.test import adaptation_ms
 from bench.results.metrics import METRICS, main_metric
 from tasks.dataset import ImageSplit

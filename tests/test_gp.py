@@ -9,7 +9,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, ExpSineSquared
 
 from algos.baseline.gp import GaussianProcess, moments
-from bench.protocol.evaluate import evaluate_points
+from bench.protocol.function_source import evaluate_points
 from bench.protocol.scores import _regression_scores
 from tasks.functions import FunctionEpisodes
 from tasks.sinusoid import Sinusoids

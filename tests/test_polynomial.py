@@ -11,7 +11,7 @@ import yaml
 import algos
 from algos.base import TaskSpec
 from bench.__main__ import main
-from bench.protocol.evaluate import evaluate_points
+from bench.protocol.function_source import evaluate_points
 from bench.protocol.learner import build_learner
 from bench.protocol.point_conditions import curve
 from bench.protocol.sources import open_source

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from algos.base import EmbeddingLearner, MetaLearner
 from bench.protocol.embedder import Embedder, _images_per_batch
-from bench.protocol.scores import Scores, _classification_scores, _regression_scores, calibration_shares
+from bench.protocol.scores import Scores, _classification_scores, calibration_shares
 from tasks.dataset import ImageSplit
-from tasks.episodes import Episodes, FrozenEpisodes
-from tasks.functions import FunctionEpisodes
+from tasks.episodes import FrozenEpisodes
 
 
 def evaluate_images(
@@ -32,26 +31,12 @@ def evaluate_images(
             batches = _embedded_batches(learner, episodes, support_split, query_split, embed)
         else:
             batches = _image_batches(learner, episodes, support_split, query_split)
-        scores = _joined(_classification_scores(logits, target) for logits, target in batches)
+        scores = joined(_classification_scores(logits, target) for logits, target in batches)
     return scores | {"ece": calibration_shares(scores["bins"])}
 
 
-def evaluate_points(learner: MetaLearner, episodes: FunctionEpisodes, device: torch.device) -> Scores:
-    """Mean squared error of each regression episode; nll and coverage for learners that predict a distribution."""
-    largest = episodes.functions.LARGEST_MSE
-    with learner.testing(transductive=False):
-        parts = (episodes.batch(start, start + 500, device) for start in range(0, len(episodes), 500))
-        return _joined(_regression_scores(*points(learner, part), part.query_y, largest) for part in parts)
-
-
-def points(learner: MetaLearner, part: Episodes) -> tuple[Tensor, Tensor | None]:
-    """Return the predicted mean and, where the learner has one, variance of each query."""
-    phi = learner.adapt_to(part)
-    predicted = learner.distribution(phi, part.query_x)
-    return predicted if predicted is not None else (learner.predict(phi, part.query_x), None)
-
-
-def _joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
+def joined(batches: Iterable[dict[str, Tensor]]) -> Scores:
+    """Return the scores of all batches, one after the other, as arrays."""
     scores = list(batches)
     return {name: torch.cat([score[name] for score in scores]).cpu().numpy() for name in scores[0]}
 

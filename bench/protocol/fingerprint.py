@@ -13,28 +13,37 @@ from typing import Any
 from algos.literals import read
 from bench.paths import ROOT, modules_in
 from bench.protocol.own_code import existing, is_own, named_files, own_modules
+from tasks.catalogue import REGRESSION
 
 FOUND_BY_NAME = modules_in.__name__
 """Call whose literal argument is a package: its files are found by name, and count as imported."""
 OWN_NETWORKS = ROOT / "algos" / "nets" / "own.py"
 """Code that trainings load only for an own network."""
+FUNCTION_SOURCE = ROOT / "bench" / "protocol" / "function_source.py"
+"""Code that trainings load only for generated tasks."""
 IMPORTERS = ("import_module", "__import__")
 """Calls that import the module whose name is their first argument."""
 HOLDS_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 def code_files(
-    verb: str, algorithm: str | None = None, hyper_parameters: Mapping[str, Any] | None = None
+    verb: str,
+    algorithm: str | None = None,
+    hyper_parameters: Mapping[str, Any] | None = None,
+    dataset: str | None = None,
 ) -> list[Path]:
     """Return the files behind a job of a verb (`train`, `test`, `report`, ...), of an algorithm, a pretraining or an own file.
 
     Editing one of them repeats the job and makes its checkpoint void; editing any other file does neither. An own file
     counts with the files that it names, such as weights; so does a file that a hyper-parameter of the study names.
-    Paths are absolute. FileNotFoundError where there is no such verb or algorithm.
+    dataset: the code of generated tasks counts where their name is given. Paths are absolute. FileNotFoundError where
+    there is no such verb or algorithm.
     """
     files = set(_verb_files(verb))
     if algorithm:
         files |= set(closure(algorithm_file(algorithm)))
+    if dataset in REGRESSION:
+        files |= set(closure(FUNCTION_SOURCE))
     texts = [value for value in (hyper_parameters or {}).values() if isinstance(value, str)]
     return sorted(files | {found for text in texts for found in _named(text)})
 
@@ -62,10 +71,13 @@ def algorithm_file(algorithm: str) -> Path:
 
 
 def code_digest(
-    verb: str, algorithm: str | None = None, hyper_parameters: Mapping[str, Any] | None = None
+    verb: str,
+    algorithm: str | None = None,
+    hyper_parameters: Mapping[str, Any] | None = None,
+    dataset: str | None = None,
 ) -> str:
     """Return the digest of the content of `code_files`."""
-    return content_digest(code_files(verb, algorithm, hyper_parameters))
+    return content_digest(code_files(verb, algorithm, hyper_parameters, dataset))
 
 
 def content_digest(files: Iterable[Path], digest_of: Callable[[Path], bytes] | None = None) -> str:

@@ -110,7 +110,7 @@ class Outdated:
     def code_of(self, verb: str, job: Any) -> str:
         """Digest of the code behind a verb's jobs, as it is now."""
         texts = tuple(sorted(value for value in job.overrides.values() if isinstance(value, str)))
-        return self._code(verb, job.code, texts)
+        return self._code(verb, job.code, texts, job.dataset)
 
     @staticmethod
     def _first(*checks: tuple[Any, str]) -> str:
@@ -121,8 +121,8 @@ class Outdated:
         runs = {run.dataset: run for run in self.study.runs()}
         return {name: digest_of(self.study.testing_job(run).as_dict()) for name, run in runs.items()}
 
-    def _code_digest(self, verb: str, algorithm: str, texts: tuple[str, ...]) -> str:
-        return content_digest(code_files(verb, algorithm, dict(enumerate(texts))), self._file)
+    def _code_digest(self, verb: str, algorithm: str, texts: tuple[str, ...], dataset: str) -> str:
+        return content_digest(code_files(verb, algorithm, dict(enumerate(texts)), dataset), self._file)
 
     def _other_data(self, run: Run, digest: str) -> bool:
         return run.kind == "classification" and self._data(run.dataset) not in (None, digest)

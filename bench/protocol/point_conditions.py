@@ -10,8 +10,7 @@ from torch import Tensor
 
 from algos.base import MetaLearner
 from bench.protocol.conditions import Result
-from bench.protocol.evaluate import points
-from bench.protocol.sources import FunctionSource
+from bench.protocol.function_source import FunctionSource, points
 from bench.results.condition import Condition
 from tasks.functions import FunctionEpisodes
 

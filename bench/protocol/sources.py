@@ -1,24 +1,25 @@
-"""Sources of tasks: the parts of a prepared image data set, or generated regression tasks.
+"""Sources of tasks: the parts of a prepared image data set; generated tasks are in bench/protocol/function_source.py.
 
 A source gives the training sampler, the frozen episodes, and the scores of a learner on them.
 """
 
-from dataclasses import replace
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from algos.base import MetaLearner, TaskSpec
-from bench.protocol.evaluate import evaluate_images, evaluate_points
+from bench.protocol.evaluate import evaluate_images
 from bench.protocol.scores import Scores
 from tasks import dataset
+from tasks.catalogue import REGRESSION
 from tasks.episodes import Episodes, EpisodeSampler, FrozenEpisodes, check_sizes
-from tasks.functions import FunctionEpisodes, FunctionSampler
-from tasks.generated import FUNCTIONS
 from tasks.seeds import torch_generator
 
 if TYPE_CHECKING:
     from bench.protocol.source_type import Source
+
+FUNCTION_CODE = "bench.protocol.function_source"
 
 
 class ImageSource:
@@ -72,40 +73,8 @@ class ImageSource:
         return evaluate_images(learner, episodes, self.part(part), self.part(part), mode)
 
 
-class FunctionSource:
-    """Generated regression tasks; `shot` points per task. Its shifts are ranges beyond those of meta-training."""
-
-    digest, metric, sign, training_classes = "generated", "mse", -1, 0
-
-    def __init__(self, name: str, split: str | None, device: torch.device):
-        kind = FUNCTIONS[name]
-        if split and split not in kind.SPLITS:
-            known = ", or ".join(["leave the key out", *kind.SPLITS])
-            raise ValueError(f"data set {name} is generated and has no split {split!r}: {known}")
-        self.name, self.device = name, device
-        self.split_name = split or "generated"
-        self.functions = kind(**kind.SPLITS[split]) if split else kind()
-
-    def spec(self, way: int, shot: int) -> TaskSpec:
-        parameters = len(self.functions.PARAMETERS)
-        return TaskSpec(self.name, "regression", (1,), way, shot, parameters=parameters)
-
-    def sampler(self, *axes: str | int) -> FunctionSampler:
-        return FunctionSampler(torch_generator(self.device, self.name, *axes), self.functions)
-
-    def frozen(
-        self, part: str, tasks: int, way: int, shot: int, query: int, study_seed: int, **ranges: Any
-    ) -> FunctionEpisodes:
-        """Return episodes of a part. ranges: of parameters, in place of those of meta-training."""
-        return FunctionEpisodes.draw(replace(self.functions, **ranges), tasks, shot, query, part, study_seed)
-
-    def batch(self, part: str, episodes: FunctionEpisodes, start: int, stop: int) -> Episodes:
-        return episodes.batch(start, stop, self.device)
-
-    def score(self, learner: MetaLearner, part: str, episodes: FunctionEpisodes, mode: str) -> Scores:
-        return evaluate_points(learner, episodes, self.device)
-
-
 def open_source(name: str, split: str | None, device: torch.device) -> "Source":
     """Return the tasks of a data set by its name in a study; FileNotFoundError says how to prepare it."""
-    return (FunctionSource if name in FUNCTIONS else ImageSource)(name, split, device)
+    if name in REGRESSION:  # found by name, so that only the trainings on generated tasks depend on its code
+        return importlib.import_module(FUNCTION_CODE).FunctionSource(name, split, device)
+    return ImageSource(name, split, device)

@@ -32,7 +32,7 @@ def test_run(study: Study, run: Run) -> None:
     """Test a trained run; write episodes.parquet, calibration.parquet and test.json. FileNotFoundError says how to train it."""
     training, job = study.training_job(run), study.testing_job(run)
     # Before the code is imported: an edit in between makes the result outdated, not one of code that nobody knows.
-    code = code_digest("test", training.code, training.overrides)
+    code = code_digest("test", training.code, training.overrides, training.dataset)
     with run_lock(run.folder, run.name):
         _test_locked(study, run, training, job, code)
 

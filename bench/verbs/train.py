@@ -46,7 +46,7 @@ def train_run(study: Study, run: Run) -> str:
     """
     job = study.training_job(run)
     # Before the code is imported: an edit in between makes the result outdated, not one of code that nobody knows.
-    code = code_digest("train", job.code, job.overrides)
+    code = code_digest("train", job.code, job.overrides, job.dataset)
     with run_lock(run.folder, run.name) as waited:
         if waited and _is_trained(study, run):
             print(f"{run.name}: the other process has trained it", flush=True)
