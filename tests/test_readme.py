@@ -14,6 +14,7 @@ import pytest
 from bench import __main__
 from bench.report import records
 from bench.report.figure import Figure
+from bench.report.reference_table import _studies
 from bench.report.summary import read_summary
 from bench.results import reference_store
 from bench.results.reference_list import listed_studies
@@ -81,7 +82,9 @@ def test_old_records_cost_their_cells_and_not_the_page(pages):
 
 def test_readmes_show_what_was_measured(pages):
     text = (pages / "README.md").read_text()
-    assert text.startswith("# A title\n\n<!-- findings:begin -->\nOmniglot 5-way 1-shot:\n\n- Best: ")
+    assert text.startswith(
+        "# A title\n\n<!-- findings:begin -->\nOmniglot 5-way 1-shot, learners compared within one study (`synthetic`):\n\n- Best: "
+    )
     assert text.endswith("<!-- reference:end -->\n\nThe end.\n") and "\nold\n" not in text
     row = lines(text)["Prototypical networks", "inductive"]
     episodes = [read_run(pages / kept("protonet", seed)).episodes() for seed in (0, 1)]
@@ -205,6 +208,14 @@ def test_what_mends_a_loss_is_that_of_the_table_of_the_study_that_is_named():
         ]
         values = [float(text.replace("−", "-")) for text in numbers]
         assert values == pytest.approx([*expected, row["n_algorithms"]], abs=0.051)
+
+
+def test_a_row_from_another_study_than_the_sentences_names_it():
+    rows = pd.DataFrame(
+        [("MAML", "first"), ("Relation Network", "longer"), ("SNAIL", "longer")], columns=["title", "study"]
+    )
+    assert _studies(rows, "first").endswith("above, but Relation Network and SNAIL from `longer`.")
+    assert _studies(rows[:1], "first") == ""
 
 
 def test_a_published_value_stands_beside_its_own_method_and_the_split_is_named():

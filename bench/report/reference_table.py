@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from bench.report.numbers import diverged_of, duration, number, plus_minus
+from bench.report.numbers import diverged_of, duration, listed, number, plus_minus
 from bench.report.style import family_order
 from bench.report.summary import Summary, own_task
 from bench.report.table import Column, Row, Table, text_columns, words
@@ -182,7 +182,15 @@ def short_table(rows: pd.DataFrame, summaries: Sequence[Summary]) -> Table | Non
     columns = [*text_columns("Algorithm", "Mode"), *map(Column, ("clean", "smeared", "loss", "published"))]
     columns += [Column("budget"), *text_columns("network"), Column("seeds")]
     body = [_short_row(row, lost[row["study"]]) for _, row in rows.iterrows()]
-    return Table("short", setting.label, columns, body)
+    return Table("short", setting.label, columns, body, _studies(rows, summaries[0].study.name))
+
+
+def _studies(rows: pd.DataFrame, own: str) -> str:
+    """Say from which studies the rows are; empty where all are from the one that the README's sentences are about."""
+    other = rows[rows["study"] != own]
+    said = [f"{listed(list(part['title']))} from `{study}`" for study, part in other.groupby("study")]
+    start = f" Each row is from the study with the learner's largest budget: `{own}`, like the sentences above, but"
+    return f"{start} {listed(said)}." if said else ""
 
 
 def _hardest(summary: Summary, setting: Setting) -> pd.DataFrame:

@@ -121,8 +121,8 @@ def blocks(summaries: list[Summary]) -> dict[str, str]:
         shift=SHIFTS[SHIFT].title.lower(), page=f"reports/reference/{first.study.name}/report.html"
     )
     return {
-        "findings": f"{table.title}:\n\n{said}\n{picture}\n\n{undecided(first)}\n",
-        "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}\n{_claims(summaries)}",
+        "findings": f"{table.title}, learners compared within one study (`{first.study.name}`):\n\n{said}\n{picture}\n\n{undecided(first)}\n",
+        "reference": f"**{table.title}**\n\n{table.to_markdown()}\n{note}{table.caption}\n{_claims(summaries)}",
     }
 
 
