@@ -36,6 +36,11 @@ UNTESTED = {
     "The study needs <code>shifts: {scopes: [task, query]}</code>",
 }
 NAMES = {"statistics": "Statistics", "adaptation": "Adaptation", "support": "Support"}
+PANELS = {
+    "statistics": "Statistics: those of the shifted queries",
+    "adaptation": "Adaptation: {:.0f} gradient steps",
+    "support": "Support: shifted like the queries",
+}
 EVERY = "all"
 
 
@@ -111,10 +116,17 @@ def _mean(rows: pd.DataFrame):
 
 def tested(summary: Summary, setting: Setting) -> dict[str, pd.Series]:
     """Return the row of the mean over learners by remedy, of those that were tested; steps: the highest number."""
+    means = {part: rows[rows["algorithm"].eq(EVERY)] for part, rows in _by_remedy(summary, setting).items()}
+    return {part: rows.iloc[0] for part, rows in means.items() if len(rows)}
+
+
+def _by_remedy(summary: Summary, setting: Setting) -> dict[str, pd.DataFrame]:
+    """Return the rows of each remedy that was tested; of several numbers of steps, the highest."""
     rows = _mean_over_shifts(summary, setting)
-    most = rows["steps"].eq(rows["steps"].max()) & rows["steps"].gt(1)
-    rows = rows[rows["algorithm"].eq(EVERY) & (rows["part"].ne("adaptation") | most)]
-    return {row["part"]: row for _, row in rows.iterrows()}
+    parts = {part: rows[rows["part"].eq(part)] for part in NAMES}
+    steps = parts["adaptation"]["steps"]
+    parts["adaptation"] = parts["adaptation"][steps.eq(steps.max()) & steps.gt(1)]
+    return {part: rows for part, rows in parts.items() if len(rows)}
 
 
 def _lost(change: float) -> str:
@@ -145,8 +157,9 @@ def figures(summary: Summary) -> list[Figure]:
     """Return one figure per setting: a panel per remedy, a line per learner."""
     found = []
     for setting in settings(summary.separation):
-        rows, panels = _mean_over_shifts(summary, setting), []
-        for title, part in _panels(rows):
+        panels = []
+        for remedy, part in _by_remedy(summary, setting).items():
+            title = PANELS[remedy].format(part["steps"].iloc[0])
             part = _ordered(part[part["n_algorithms"].ne(1) | ~part["algorithm"].isin([EVERY, *COLOURS])])
             said = [
                 f"{row.title} {number(row.mended, sign=True)} ({reach(row.mended_low, row.mended_high, sign=True)})"
@@ -162,20 +175,6 @@ def figures(summary: Summary) -> list[Figure]:
             )
             found.append(figure)
     return found
-
-
-def _panels(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return title and rows of each remedy that was tested; of several numbers of steps, the highest."""
-    steps = rows.loc[rows["part"].eq("adaptation"), "steps"].max()
-    wanted = {
-        "statistics": ("Statistics: those of the shifted queries", rows["part"].eq("statistics")),
-        "adaptation": (
-            f"Adaptation: {steps:.0f} gradient steps",
-            rows["part"].eq("adaptation") & rows["steps"].eq(steps) & rows["steps"].gt(1),
-        ),
-        "support": ("Support: shifted like the queries", rows["part"].eq("support")),
-    }
-    return [(title, rows[mine]) for title, mine in wanted.values() if mine.any()]
 
 
 def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
