@@ -87,9 +87,10 @@ def test_a_row_has_effect_prediction_and_what_is_behind_it(found):
 
 def test_the_sentence_counts_claims_of_one_setting_and_quotes_the_refuted(found):
     assert verdict_sentence(found) == (
-        "4 claims of the literature were judged on Omniglot 5-way 1-shot: 1 supported, 1 refuted and 2 undecided. "
-        "Refuted: “fewer holds”."
+        "4 claims of the literature were judged on Omniglot 5-way 1-shot: 1 supported, 1 refuted (“fewer holds”) and "
+        "2 undecided. 1 further on Omniglot 20-way 1-shot: 0 supported, 1 refuted (“elsewhere holds”) and 0 undecided."
     )
+    assert " further on " not in verdict_sentence(found[found["way"].eq(5)])
     assert verdict_sentence(verdicts([])) == ""
 
 
@@ -103,7 +104,7 @@ def test_the_readme_of_this_project_counts_what_its_tables_say():
     )
     seeds = rows.groupby("id")["n_seeds"].max()
     counted = re.search(
-        r"(\d+) claims of the literature .* (\d+) supported, (\d+) refuted and (\d+) undecided",
+        r"(\d+) claims of the literature .* (\d+) supported, (\d+) refuted(?: \(“.*?”\))? and (\d+) undecided",
         (ROOT / "README.md").read_text(),
     )
     judged_claims, *by_verdict = map(int, counted.groups())

@@ -54,16 +54,28 @@ def verdict_table(rows: pd.DataFrame) -> Table:
 
 
 def verdict_sentence(rows: pd.DataFrame) -> str:
-    """Say how many claims hold in the first setting, and quote those that do not. A claim that differs by mode is undecided."""
+    """Say how many claims hold in the first setting and how many of the others elsewhere, and quote those that do not.
+
+    A claim that differs by mode or setting is undecided.
+    """
     if rows.empty:
         return ""
     first = settings(rows)[0]
-    rows = rows[rows[SETTING_COLUMNS].eq(list(first)).all(axis=1)]
+    here = rows[SETTING_COLUMNS].eq(list(first)).all(axis=1)
+    others = rows[~rows["id"].isin(rows.loc[here, "id"])]
+    said = f"{rows.loc[here, 'id'].nunique()} claims of the literature were judged on {first.label}: {_tally(rows[here])}."
+    if others.empty:
+        return said
+    places = listed([setting.label for setting in settings(others)])
+    return f"{said} {others['id'].nunique()} further on {places}: {_tally(others)}."
+
+
+def _tally(rows: pd.DataFrame) -> str:
+    """Return `6 supported, 2 refuted (“a” and “b”) and 6 undecided`."""
     found = rows.groupby("id", sort=False)["verdict"].agg(
         lambda all_: all_.iloc[0] if all_.nunique() == 1 else "undecided"
     )
-    counts = [f"{int(found.eq(verdict).sum())} {verdict}" for verdict in JUDGED]
     refuted = rows[rows["id"].isin(found[found.eq("refuted")].index)].drop_duplicates("id")
-    quoted = [f"“{claim.rstrip('.')}”" for claim in refuted["claim"]]
-    named = f" Refuted: {listed(quoted)}." if quoted else ""
-    return f"{len(found)} claims of the literature were judged on {first.label}: {listed(counts)}.{named}"
+    quoted = listed([f"“{claim.rstrip('.')}”" for claim in refuted["claim"]]) if len(refuted) else ""
+    named = {"refuted": f" ({quoted})" if quoted else ""}
+    return listed([f"{int(found.eq(name).sum())} {name}{named.get(name, '')}" for name in JUDGED])
