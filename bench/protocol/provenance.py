@@ -11,6 +11,9 @@ import torch
 
 from bench.paths import ROOT
 
+CODE = (".", ":!results", ":!reports", ":!logs")
+"""What a commit must hold as it is: all but outputs, of which `results/reference/` is committed, too."""
+
 
 def now() -> str:
     """Return the time in UTC, to the second."""
@@ -22,7 +25,7 @@ def provenance(device: torch.device, started: str) -> dict[str, Any]:
     return {
         # GIT_COMMIT: where only the files were copied to
         "git_commit": _git("rev-parse", "HEAD") or os.environ.get("GIT_COMMIT"),
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *CODE)),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
