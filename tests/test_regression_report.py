@@ -76,3 +76,14 @@ def test_the_report_draws_curves_and_names_no_reference_as_the_best(page):
     assert 'id="figure-other-sinusoid-1way-5shot"' in text
     assert "Best: MAML" in text and "Best: Gaussian process" not in text
     assert re.search(r"Gaussian process: mean squared error [\d.]+ along the curve, 95 % band ± [\d.]+", text)
+
+
+def test_captions_and_rows_are_those_of_errors(page):
+    text = page.read_text()
+    assert (
+        "Filled marks: mean squared error on new tasks" in text and "Open marks: mean over the shifts" in text
+    )
+    assert "Crosses are the errors printed in the MAML paper" in text
+    assert "The dotted line is chance" not in text
+    rows = csv.DictReader((page.parent / "tables" / "headline.csv").open())
+    assert "Chance" not in [row["Algorithm"] for row in rows]

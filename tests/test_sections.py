@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench.report.sections import runs
+from bench.report.sections import result, runs
 from bench.report.summary import read_summary
 from bench.results.run_folder import RunResult
 from bench.study.study import load_study
@@ -47,6 +47,19 @@ def test_the_numbers_are_those_of_the_summary(page, cells):
     assert shown["Omniglot 5-way 1-shot: Difference"] == f"{100 * row['mean'] - 98.7:+.1f}"
     assert shown["Omniglot 5-way 1-shot: Trained on"] == "5-way 1-shot"
     assert shown["Omniglot 5-way 1-shot: Budget, %"] == "0.5"
+
+
+def test_the_caption_of_the_result_names_only_what_is_drawn(monkeypatch, page):
+    monkeypatch.setenv("RESULTS_ROOT", str(page.parents[2] / "results"))
+    summary = read_summary(load_study(page.parents[2] / "config" / "synthetic.yaml"))
+    caption = result.figures(summary)[0].caption
+    assert (
+        "Filled marks: accuracy or mean squared error on new" in caption
+        and "The dotted line is chance" in caption
+    )
+    assert "Open marks" in caption
+    summary.__dict__["own"] = summary.own[summary.own["shift"].eq("none")]
+    assert "Open marks" not in result.figures(summary)[0].caption
 
 
 def test_a_test_by_other_code_than_the_training_names_its_commit():

@@ -51,8 +51,9 @@ def tables(summary: Summary) -> list[Table]:
             row.cells.extend(cell for cell, show in zip(more, shown, strict=True) if show)
         floor = part["chance"].iloc[0]
         chance += [Cell(number(floor), floor) if np.isfinite(floor) else EMPTY, *[EMPTY] * (sum(shown) - 1)]
-    rows.append(Row(chance, "floor", floor=True))
-    return [Table("headline", "Accuracy in distribution", columns, rows, CAPTION, filters="Setting")]
+    if every["chance"].notna().any():
+        rows.append(Row(chance, "floor", floor=True))
+    return [Table("headline", "In distribution", columns, rows, CAPTION, filters="Setting")]
 
 
 def _both_modes(cells: pd.DataFrame) -> pd.DataFrame:

@@ -17,12 +17,15 @@ from bench.results.setting import at, settings
 ID, TITLE, ORDER = "result", "Result", 10
 NOTHING = 'No run has a result yet; see <a href="#missing">missing and failed</a>.'
 CAPTION = (
-    "Filled marks: accuracy on new tasks of the kind the learner was trained for, with its 95 % interval. Open marks: "
-    "mean over the shifts that all learners share, at their highest severity; the line beside it reaches to the clean task on the same episodes, so "
-    "that its length is the loss. A short line is a learner that keeps what it has learned. The dotted line is chance. "
+    "Filled marks: {measure} on new tasks of the kind the learner was trained for, with its 95 % interval. {shifted}{chance}"
     "Every algorithm is evaluated in the mode of its paper. Intervals are 95 % over both levels, trainings and tasks "
-    "({seeds} and {episodes} in distribution): Student's t for what differs between seeds, a bootstrap for what all seeds share on the same episodes."
+    "({{seeds}} and {{episodes}} in distribution): Student's t for what differs between seeds, a bootstrap for what all seeds share on the same episodes."
 )
+SHIFTED = (
+    "Open marks: mean over the shifts that all learners share, at their highest severity; the line beside it reaches to the clean "
+    "task on the same episodes, so that its length is the loss. A short line is a learner that keeps what it has learned. "
+)
+CHANCE = "The dotted line is chance. "
 SETTINGS_TOLD = 6
 VERDICTS = ("supported", "refuted", "undecided", "untested")
 FEW = 5
@@ -32,10 +35,11 @@ TIED_NAMED = 5  # with few seeds and many learners, the list would name almost a
 
 def figures(summary: Summary) -> list[Figure]:
     """Return one figure: in distribution (filled, interval) and under the hardest shifts (open), a panel per setting."""
-    panels = []
+    panels, open_marks = [], False
     for setting in settings(summary.own):
         rows = at(summary.own, setting)
         worst = hardest(rows, summary.scope) if summary.scope else pd.Series(dtype=float)
+        open_marks |= len(worst) > 0
         start = summary.unshifted(setting).set_index("algorithm")["mean"]
         rows = rows[clean(rows)]
         rows = by_family(rows.sort_values("mean", ascending=is_error(rows)))[::-1]
@@ -43,8 +47,13 @@ def figures(summary: Summary) -> list[Figure]:
         draw = partial(_draw, rows=rows, worst=worst, start=start, styles=summary.styles)
         size = (4.8, 0.75 + 0.25 * len(rows), label_margin(rows["title"]))
         panels.append(Panel(setting.label, f"{setting.label}: {'; '.join(said)}.", draw, *size))
-    title = "In and out of distribution"
-    return [Figure("headline", title, panels, columns=2, caption=CAPTION, wide=True)] if panels else []
+    caption = CAPTION.format(
+        measure=" or ".join(METRICS[metric].label for metric in summary.own["metric"].unique()),
+        shifted=SHIFTED if open_marks else "",
+        chance=CHANCE if summary.own["chance"].notna().any() else "",
+    )
+    title = "In and out of distribution" if open_marks else "In distribution"
+    return [Figure("headline", title, panels, columns=2, caption=caption, wide=True)] if panels else []
 
 
 def _said(row, worst: float | None) -> str:
