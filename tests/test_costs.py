@@ -240,3 +240,4 @@ def test_learners_that_train_on_images_have_no_curve_against_tasks(monkeypatch):
     assert any("Baseline" in panel.alt for panel in seconds) and not any(
         "Baseline" in panel.alt for panel in tasks
     )
+    assert figure.caption.endswith(learning.SHARED)

@@ -84,6 +84,6 @@ def test_captions_and_rows_are_those_of_errors(page):
         "Filled marks: mean squared error on new tasks" in text and "Open marks: mean over the shifts" in text
     )
     assert "Crosses are the errors printed in the MAML paper" in text
-    assert "The dotted line is chance" not in text
+    assert "The dotted line is chance" not in text and "share a supervised training" not in text
     rows = csv.DictReader((page.parent / "tables" / "headline.csv").open())
     assert "Chance" not in [row["Algorithm"] for row in rows]

@@ -20,8 +20,10 @@ ID, TITLE, ORDER = "learning", "Learning curves", 80
 NOTHING = "No run has been trained yet."
 CAPTION = (
     "Frozen meta-validation episodes during training, one line per seed. The checkpoint with the best validation value is "
-    "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU. "
-    "Learners that share a supervised training, which sees images and no tasks, have no curve against tasks."
+    "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU."
+)
+SHARED = (
+    " Learners that share a supervised training, which sees images and no tasks, have no curve against tasks."
 )
 _POINTS = 120
 """A line is thinned to about so many points."""
@@ -44,9 +46,9 @@ def figures(summary: Summary) -> list[Figure]:
                 said = listed(f"{style.title} {scale * best[a]:.3g}" for a, style in styles.items())
                 alt = f"{setting.label}: validation against {label}. Best: {said}."
                 panels.append(Panel(f"against {label}{ending}", alt, draw, 4.6, 3.0))
-        name = f"learning-{setting.slug}"
+        name, caption = f"learning-{setting.slug}", CAPTION + (SHARED if len(on_tasks) < len(rows) else "")
         found.append(
-            Figure(name, setting.label, panels, used, columns=2, caption=CAPTION, fold=True, wide=True)
+            Figure(name, setting.label, panels, used, columns=2, caption=caption, fold=True, wide=True)
         )
     return found
 
@@ -62,5 +64,5 @@ def _draw(
             line |= {"markevery": max(1, len(run) // 6), "gid": gid(algorithm)}
         ax.plot(run[column], scale * run["val_score"], **line)
     ax.set_xlabel(label)
-    ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation score")
+    ax.set_ylabel("validation accuracy, %" if scale == 100 else "validation mean squared error")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20k, not 0.2 and a power of ten in the corner
