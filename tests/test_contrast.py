@@ -99,7 +99,7 @@ def test_the_first_screen_says_who_is_best_who_loses_least_in_which_mode_and_wha
         own + "scope == 'task' and kind == 'family' and mode == 'inductive'"
     )
     rows = rows.sort_values("change", ascending=False)
-    found = re.findall(r"([\w-]+) learners ([\d.]+) \(([\d.]+) to ([\d.]+)\)", said)
+    found = re.findall(r"([\w-]+-based) learners?(?:, .*?,)? ([\d.]+) \(([\d.]+) to ([\d.]+)\)", said)
     assert [name for name, *_ in found] == rows["algorithm"].tolist() and len(rows) > 1
     expected = -100 * rows[["change", "change_high", "change_low"]].to_numpy()
     np.testing.assert_allclose([[float(n) for n in values] for _, *values in found], expected, atol=0.051)

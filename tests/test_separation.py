@@ -184,11 +184,24 @@ def test_the_front_names_families_in_one_mode_and_the_last_of_the_same_learners(
     assert "all in inductive mode" in texts[2]
     families = summary.losses.query("kind == 'family' and mode == 'inductive' and scope == 'task'")
     order = families.sort_values("change", ascending=False)
-    said = re.findall(r"(\w+-based) learners ([\d.]+) \(([−\d.]+) to ([−\d.]+)\)", texts[2])
+    said = re.findall(r"(\w+-based) learners?(?:, .*?,)? ([\d.]+) \(([−\d.]+) to ([−\d.]+)\)", texts[2])
     assert [name for name, *_ in said] == order["algorithm"].tolist()
     assert [float(lost) for _, lost, *_ in said] == pytest.approx(
         (-100 * order["change"]).tolist(), abs=0.051
     )
+
+
+def test_a_family_of_one_learner_is_called_by_its_name(summary):
+    learners = summary.losses.query("kind == 'learner' and mode == 'inductive' and scope == 'task'")
+    text = next(text for _, text in result.facts(summary)["findings"] if "mean by family" in text)
+    counts = learners["family"].value_counts()
+    for row in learners[
+        learners["family"].map(counts).eq(1) & ~learners["algorithm"].eq("pixel_nn")
+    ].itertuples():
+        assert f"the one {row.family} learner, {row.title}, " in text
+    for family in counts[counts.gt(1)].index:
+        assert f"{family} learners " in text
+    assert "the one " in text
 
 
 def test_one_seed_separates_no_learner(tmp_path):

@@ -158,8 +158,9 @@ def _families(losses: pd.DataFrame) -> str:
         if same
         else "each learner in the mode of its paper, which lets some see the batch statistics of the shifted queries"
     )
+    learners = losses[losses["kind"].eq("learner") & losses["mode"].isin(rows["mode"])]
     said = [
-        f"{row.algorithm} learners {number(-row.change)} ({reach(-row.change_high, -row.change_low)})"
+        f"{_members(row.algorithm, learners)} {number(-row.change)} ({reach(-row.change_high, -row.change_low)})"
         for row in rows.itertuples()
     ]
     close = rows.iloc[1:]
@@ -167,6 +168,12 @@ def _families(losses: pd.DataFrame) -> str:
     tied = _tied(tied, len(close), rows["n_seeds"], "the first")
     lost = "Accuracy lost under these shifts, in points, mean by family with 95 % intervals"
     return f"{lost}, {mode}: {listed(said)}{tied}."
+
+
+def _members(family: str, learners: pd.DataFrame) -> str:
+    """Return `metric-based learners`, or the name of a family's only learner, which does not stand for the others."""
+    titles = learners.loc[learners["family"].eq(family), "title"]
+    return f"{family} learners" if len(titles) > 1 else f"the one {family} learner, {titles.iloc[0]},"
 
 
 def _errors(rows: pd.DataFrame, worst: pd.Series) -> str:
