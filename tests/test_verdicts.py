@@ -104,7 +104,7 @@ def test_the_readme_of_this_project_counts_what_its_tables_say():
     )
     seeds = rows.groupby("id")["n_seeds"].max()
     counted = re.search(
-        r"(\d+) claims of the literature .* (\d+) supported, (\d+) refuted(?: \(“.*?”\))? and (\d+) undecided",
+        r"(\d+) claims of the literature .*? (\d+) supported, (\d+) refuted(?: \(“.*?”\))? and (\d+) undecided",
         (ROOT / "README.md").read_text(),
     )
     judged_claims, *by_verdict = map(int, counted.groups())
