@@ -76,6 +76,8 @@ def _tally(rows: pd.DataFrame) -> str:
         lambda all_: all_.iloc[0] if all_.nunique() == 1 else "undecided"
     )
     refuted = rows[rows["id"].isin(found[found.eq("refuted")].index)].drop_duplicates("id")
-    quoted = listed([f"“{claim.rstrip('.')}”" for claim in refuted["claim"]]) if len(refuted) else ""
-    named = {"refuted": f" ({quoted})" if quoted else ""}
-    return listed([f"{int(found.eq(name).sum())} {name}{named.get(name, '')}" for name in JUDGED])
+    counts = {verdict: f"{int(found.eq(verdict).sum())} {verdict}" for verdict in JUDGED}
+    if len(refuted):
+        quoted = [f"“{claim.rstrip('.')}”" for claim in refuted["claim"]]
+        counts["refuted"] += f" ({listed(quoted)})"
+    return listed(counts.values())
