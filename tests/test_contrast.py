@@ -14,7 +14,7 @@ from bench.report.section import TEMPLATES
 from bench.report.sections import contrast
 from bench.report.sections.severities import severity_figures
 from bench.report.style import styles_of
-from bench.report.svg import SharedStyles
+from bench.report.svg import SharedParts
 from bench.study.study import load_study
 from tests.browser import CHROMIUM, Browser
 from tests.test_shift_figures import GLYPHS, crowd
@@ -154,9 +154,9 @@ def test_names_at_line_ends_do_not_overlap():
 def test_the_note_of_a_study_stands_above_every_number():
     quick = load_study(ROOT / "config" / "quick.yaml")
     assert "far smaller than in the papers" in quick.settings.note
-    given = {"statuses": {}, "sections": [], "body": "NUMBERS", "css": "", "script": ""}
+    given = {"statuses": {}, "sections": [], "body": "NUMBERS", "css": "", "definitions": "", "script": ""}
     head, found, _ = (
-        templates(SharedStyles(), {})
+        templates(SharedParts(), {})
         .get_template("page.html.j2")
         .render(study=quick, **given)
         .partition("NUMBERS")
@@ -166,14 +166,16 @@ def test_the_note_of_a_study_stands_above_every_number():
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 def test_chosen_names_are_gathered_in_one_panel_per_shift(tmp_path):
-    rows, shared = crowd(10), SharedStyles()
+    rows, shared = crowd(10), SharedParts()
     (figure,) = severity_figures(rows, GLYPHS, styles_of(rows))
     template = '{% import "parts.html.j2" as parts %}{{ parts.figure_block(figure) }}'
     counts = {"seeds": "3 seeds", "shift_episodes": "30 episodes"}
     block = templates(shared, counts).from_string(template).render(figure=figure)
     css, script = ((TEMPLATES / name).read_text() for name in ("style.css", "page.js"))
     file = tmp_path / "figure.html"
-    file.write_text(f"<!doctype html><style>{css}{shared.rules()}</style>{block}<script>{script}</script>")
+    file.write_text(
+        f"<!doctype html><style>{css}{shared.rules()}</style>{shared.definitions()}{block}<script>{script}</script>"
+    )
     shown = "[...document.querySelectorAll('.panel')].filter(p => p.offsetHeight > 9)"
     titles = f"{shown}.map(p => p.querySelector('.panel-title').textContent)"
     front = f"[...new Set([...{shown}[0].querySelectorAll('.front')].map(s => s.dataset.algorithm))].sort()"

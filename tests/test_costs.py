@@ -2,6 +2,7 @@
 
 import json
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bench.report.figure import RC
 from bench.report.sections import costs, learning, other_tasks
 from bench.report.style import styles_of
 from bench.report.summary import read_summary
-from bench.report.svg import SharedStyles
+from bench.report.svg import SharedParts
 from bench.results.reference_list import FILE, listed_studies
 from bench.results.reference_store import reference_results
 from bench.results.run_folder import read_run
@@ -151,9 +152,13 @@ def test_every_learner_is_drawn_once_with_its_interval(summary):
     figure = costs.figures(summary)[0]
     for panel in figure.panels:
         assert set(figure.styles) == set(summary.styles)
-        markup = figure.markup(panel, SharedStyles())
-        for algorithm in summary.styles:
-            assert markup.count(f'data-algorithm="{algorithm}"') == 2, "interval and mark"
+        drawn = ET.fromstring(figure.markup(panel, SharedParts()))
+        series = {
+            group.get("data-algorithm"): group for group in drawn.iter("g") if group.get("data-algorithm")
+        }
+        assert set(series) == set(summary.styles)
+        for group in series.values():
+            assert len(list(group.iter("path"))) == len(list(group.iter("use"))) == 1, "interval and mark"
 
 
 def test_costs_are_in_the_page(page, summary):
@@ -208,7 +213,7 @@ def test_each_learner_looks_like_no_other_and_the_control_is_dashed(summary):
     figure = next(f for f in other_tasks.figures(summary) if "glyphs" in f.name)
     panel = next(p for p in figure.panels if p.title == "Gradient steps at test")
     assert "From scratch" in panel.alt and "at 100" in panel.alt
-    shared = SharedStyles()
+    shared = SharedParts()
     groups = figure.markup(panel, shared).split('data-algorithm="')[1:]
     dashes = re.findall(r"\.(v\d+){[^}]*stroke-dasharray", shared.rules())
     dashed = [g for g in groups if any(f'class="{name}"' in g for name in dashes)]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as MplFigure
 from bench.report.sections import severities
 from bench.report.sections.severities import severity_figures
 from bench.report.style import CROWD, INK, styles_of
-from bench.report.svg import SharedStyles
+from bench.report.svg import SharedParts
 from bench.results.setting import Setting
 from tests.report_page import Outline, build
 from tests.test_robustness import ALGORITHMS, EXACT, STUDY
@@ -80,7 +80,7 @@ def test_a_crowd_is_drawn_family_by_family_before_all_others():
     assert figure.columns == 2
     for panel, family in zip(figure.panels, ("metric-based", "optimization-based"), strict=True):
         mine = {a for a, style in styles.items() if style.family == family}
-        markup = figure.markup(panel, SharedStyles())
+        markup = figure.markup(panel, SharedParts())
         assert set(re.findall(r'data-algorithm="([^"]+)"', markup)) == mine
         ax = MplFigure().add_subplot()
         panel.draw(ax)

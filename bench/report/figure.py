@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from bench.report.fonts import pdf_settings
 from bench.report.style import INK, Style, drawn
-from bench.report.svg import SharedStyles, drawing, inline, shortened
+from bench.report.svg import SharedParts, drawing, inline, shortened
 from bench.results.files import atomic_write, write_text
 
 RC = {
@@ -130,13 +130,13 @@ class Figure:
             canvas.legend(handles=handles, loc="lower center", ncols=min(len(handles), beside), frameon=False)
         return canvas
 
-    def markup(self, panel: Panel, styles: SharedStyles) -> str:
-        """Return the panel as an `<svg>` element for a page with these styles; its title is left to the page."""
+    def markup(self, panel: Panel, shared: SharedParts) -> str:
+        """Return the panel as an `<svg>` element for a page with these shared parts; its title is left to the page."""
         with mpl.rc_context(RC):
             canvas = Canvas(figsize=(panel.width, panel.height))
             panel.place(canvas, 0, 0)
             svg = drawing(canvas)
-        return inline(svg, f"{self.name}-{self.panels.index(panel)}", styles)
+        return inline(svg, shared)
 
 
 def _legend_columns(styles: dict[str, Style], width: float) -> int:

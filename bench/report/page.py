@@ -8,7 +8,7 @@ import jinja2
 from bench.report.picture import data_uri
 from bench.report.section import TEMPLATES, Section, sections
 from bench.report.summary import Summary, read_summary
-from bench.report.svg import SharedStyles, marker_path
+from bench.report.svg import SharedParts, marker_path
 from bench.report.table_files import save
 from bench.results.files import write_text
 from bench.results.setting import dataset_label
@@ -33,8 +33,8 @@ def build_report(study: Study) -> Path:
 
 def render(summary: Summary, found: list[Section]) -> str:
     """Fill the templates; style sheet and script go into the page, so that it needs nothing else."""
-    styles = SharedStyles()
-    environment = templates(styles, summary.counts)
+    shared = SharedParts()
+    environment = templates(shared, summary.counts)
     body = environment.get_template("sections.html.j2").render(sections=found)
     css, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
     return environment.get_template("page.html.j2").render(
@@ -42,13 +42,14 @@ def render(summary: Summary, found: list[Section]) -> str:
         statuses=summary.runs["status"].value_counts().to_dict(),
         sections=found,
         body=body,
-        css=f"{css}{styles.rules()}",
+        css=f"{css}{shared.rules()}",
+        definitions=shared.definitions(),
         script=script,
     )
 
 
-def templates(styles: SharedStyles, counts: dict[str, object]) -> jinja2.Environment:
-    """Return the templates with what they call. styles: of all drawings; counts: what captions name in braces."""
+def templates(shared: SharedParts, counts: dict[str, object]) -> jinja2.Environment:
+    """Return the templates with what they call. shared: by all drawings; counts: what captions name in braces."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -58,6 +59,6 @@ def templates(styles: SharedStyles, counts: dict[str, object]) -> jinja2.Environ
         dataset_label=dataset_label,
         data_uri=data_uri,
         filled=lambda caption: caption.format(**counts),
-        drawn=lambda figure, panel: figure.markup(panel, styles),
+        drawn=lambda figure, panel: figure.markup(panel, shared),
     )
     return environment

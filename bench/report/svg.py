@@ -1,6 +1,5 @@
 """Matplotlib's SVG as markup that lives inside a page and takes its font and text colour."""
 
-import hashlib
 import io
 import re
 import xml.etree.ElementTree as ET
@@ -11,31 +10,42 @@ from matplotlib.markers import MarkerStyle
 
 from bench.report.style import INK
 
-_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+_SVG, _LINKS = "{http://www.w3.org/2000/svg}", {"{http://www.w3.org/1999/xlink}href": "href"}
 _COORDINATES = ("d", "x", "y", "transform")
 _IN_TEXT = re.compile(rf'(?<= )({"|".join(_COORDINATES)})="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _AROUND_COMMAND = re.compile(r"\s*([A-Za-z])\s*")
 _REFERENCE = re.compile(r"(?<=url\(#)[^)]+")
+_TAG = re.compile(r"<\w+")
 _UNTURNED = "rotate(-0 "
 _UNUSED = ("metadata", "style")
 _BACKGROUND = "fill: none"
 """Style of a path that is not drawn."""
 
 
-class SharedStyles:
-    """A class of the page's style sheet for each style of its drawings: thousands of lines have a few dozen looks."""
+class SharedParts:
+    """What the drawings of a page share: thousands of lines have a few dozen looks, markers and frames to be clipped to."""
 
     def __init__(self) -> None:
         self._classes: dict[str, str] = {}
+        self._ids: dict[str, str] = {}
 
     def class_of(self, style: str) -> str:
         """Return the class that stands for a `style` attribute."""
         return self._classes.setdefault(style, f"v{len(self._classes)}")
 
+    def id_of(self, definition: ET.Element) -> str:
+        """Return the id under which the page defines a shape that has none of its own."""
+        return self._ids.setdefault(_text(definition).strip(), f"d{len(self._ids)}")
+
     def rules(self) -> str:
         """Return the rules of all classes, one a line."""
         return "".join(f".{name}{{{style}}}\n" for style, name in self._classes.items())
+
+    def definitions(self) -> str:
+        """Return an `<svg>` that shows nothing and defines the shapes; it is not `display: none`, which hides clips, too."""
+        shapes = (_TAG.sub(rf'\g<0> id="{name}"', shape, count=1) for shape, name in self._ids.items())
+        return '<svg class="hidden" aria-hidden="true"><defs>\n' + "\n".join(shapes) + "\n</defs></svg>"
 
 
 def drawing(figure: Figure, **metadata: str) -> str:
@@ -50,19 +60,36 @@ def shortened(svg: str) -> str:
     return _IN_TEXT.sub(lambda found: f'{found[1]}="{_shorter(found[1], found[2])}"', svg)
 
 
-def inline(svg: str, prefix: str, styles: SharedStyles) -> str:
-    """Return Matplotlib's SVG fit for a page: ids unique, numbers short, styles as classes, ink and font the page's own.
+def inline(svg: str, shared: SharedParts) -> str:
+    """Return Matplotlib's SVG fit for a page: numbers short, styles and shapes shared, ink and font the page's own.
 
     A group drawn with gid `series-<algorithm>` carries that name in `data-algorithm`, so that a legend can find it.
     """
     parsed = ET.fromstring(svg)
     root = ET.Element("svg", {"viewBox": parsed.attrib["viewBox"], "aria-hidden": "true"})
-    root.extend(part for child in parsed for part in _kept(child))
+    root.extend(_joined([part for child in parsed for part in _kept(child)]))
     root.text = "\n"
-    ids = _short_ids(root, prefix)
+    ids = _definitions_out(root, shared)
     for element in root.iter():
-        element.attrib = _attributes(element, ids, styles)
-    return ET.tostring(root, encoding="unicode").replace(" />", "/>")
+        element.attrib = _attributes(element, ids, shared)
+    return _text(root)
+
+
+def _definitions_out(root: ET.Element, shared: SharedParts) -> dict[str, str]:
+    """Move the shapes that a drawing defines to the shared ones. Return their new ids by old."""
+    ids = {}
+    for shape in [shape for definitions in root.iter("defs") for shape in definitions]:
+        name = shape.attrib.pop("id")
+        for part in shape.iter():
+            part.attrib = _attributes(part, {}, shared)
+        ids[name] = shared.id_of(shape)
+    for parent in list(root.iter()):
+        parent[:] = [child for child in parent if child.tag != "defs"]
+    return ids
+
+
+def _text(element: ET.Element) -> str:
+    return ET.tostring(element, encoding="unicode").replace(" />", "/>")
 
 
 def _kept(element: ET.Element) -> list[ET.Element]:
@@ -70,15 +97,35 @@ def _kept(element: ET.Element) -> list[ET.Element]:
     element.tag = element.tag.removeprefix(_SVG)
     if element.tag in _UNUSED or (element.tag == "path" and element.get("style") == _BACKGROUND):
         return []
-    children = [part for child in element for part in _kept(child)]
+    children = _joined([part for child in element for part in _kept(child)])
     element[:] = children
     if element.tag not in ("text", "tspan"):
         element.text = "\n" if children else None
+    if element.tag != "tspan":
         element.tail = "\n"
     if element.tag == "g":
         _name_group(element)
     empty = not children and element.tag in ("g", "defs")
     return [] if empty else children if element.tag == "g" and not element.attrib else [element]
+
+
+def _joined(elements: list[ET.Element]) -> list[ET.Element]:
+    """Return the elements with neighbours joined: equal groups (a learner's line and markers), and equal open lines."""
+    result: list[ET.Element] = []
+    for element in elements:
+        if not result or _look(element) is None or _look(element) != _look(result[-1]):
+            result.append(element)
+        elif element.tag == "g":
+            result[-1].extend(element)
+        else:
+            result[-1].set("d", f"{result[-1].get('d')} {element.get('d')}")
+    return result
+
+
+def _look(element: ET.Element) -> tuple[str, dict[str, str]] | None:
+    """Return what two neighbours must share to be one element, or None for an element that stays alone."""
+    open_line = element.tag == "path" and "fill: none" in element.get("style", "")
+    return (element.tag, element.attrib | {"d": ""}) if open_line or element.tag == "g" else None
 
 
 def _name_group(group: ET.Element) -> None:
@@ -88,29 +135,21 @@ def _name_group(group: ET.Element) -> None:
         group.attrib = {"class": "series", "data-algorithm": name.removeprefix("series-"), **group.attrib}
 
 
-def _short_ids(root: ET.Element, prefix: str) -> dict[str, str]:
-    """Return new ids by old: the first digits of a digest of the drawing's name, and a number within the drawing."""
-    names = dict.fromkeys(element.get("id") for element in root.iter() if element.get("id"))
-    first = hashlib.sha256(prefix.encode()).hexdigest()[:7]
-    return {name: f"v{first}-{i}" for i, name in enumerate(names)}
-
-
-def _attributes(element: ET.Element, ids: dict[str, str], styles: SharedStyles) -> dict[str, str]:
-    """Return the attributes of an element as the page has them, in their order; a style becomes a class."""
-    result = {}
-    for name, value in element.attrib.items():
-        name = "href" if name == _LINK else name
-        value = _REFERENCE.sub(lambda found: ids[found[0]], value.replace(INK, "currentColor"))
-        if name == "id":
-            value = ids[value]
-        elif name == "href":
-            value = "#" + ids[value.removeprefix("#")]
-        elif name == "style":
-            name, value = "class", styles.class_of(_without_font(value))
-        elif name in _COORDINATES:
-            value = _shorter(name, value)
-        if not (name == "transform" and value.startswith(_UNTURNED)):
-            result[name] = f"{result[name]} {value}" if name in result else value
+def _attributes(element: ET.Element, ids: dict[str, str], shared: SharedParts) -> dict[str, str]:
+    """Return the attributes of an element as the page has them, in their order; style and clip become a class."""
+    given = {
+        _LINKS.get(name, name): value.replace(INK, "currentColor") for name, value in element.attrib.items()
+    }
+    style = _without_font(given.pop("style", ""))
+    if clip := given.pop("clip-path", ""):
+        style = "; ".join(filter(None, [style, f"clip-path: url(#{ids[_REFERENCE.search(clip)[0]]})"]))
+    result = {name: _shorter(name, value) if name in _COORDINATES else value for name, value in given.items()}
+    if "href" in result:
+        result["href"] = "#" + ids[result["href"].removeprefix("#")]
+    if result.get("transform", "").startswith(_UNTURNED):
+        del result["transform"]
+    if style:
+        result["class"] = " ".join(filter(None, [result.get("class"), shared.class_of(style)]))
     return result
 
 

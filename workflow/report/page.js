@@ -76,7 +76,6 @@ function gather(figure, pressed) {
       for (const series of mine) {
         const guest = series.cloneNode(true);
         guest.classList.add("guest");
-        guest.querySelectorAll("[id]").forEach((part) => part.removeAttribute("id"));
         first.querySelector("svg").append(guest);
       }
     }
