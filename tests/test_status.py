@@ -14,6 +14,7 @@ from bench import __main__
 from bench.paths import ROOT
 from bench.protocol import checkpoint
 from bench.protocol.outdated import Outdated
+from bench.results import run_lock
 from bench.results.checkpoint_summary import read_progress
 from bench.study.study import Study, load_study
 from bench.verbs import status
@@ -40,7 +41,7 @@ def study(tmp_path, monkeypatch):
     )
 
 
-def save_checkpoint(root, seed, seconds_ago):
+def save_checkpoint(root, seed, seconds_ago, locked=True):
     folder = root / FOLDER / f"protonet/seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     history = [{"step": 50, "val_score": 0.71}, {"step": 100, "val_score": 0.83}]
@@ -49,6 +50,8 @@ def save_checkpoint(root, seed, seconds_ago):
     )
     then = time.time() - seconds_ago
     os.utime(folder / checkpoint.NAME, (then, then))
+    if locked:
+        (folder / run_lock.NAME).touch()
 
 
 def states(study):
@@ -84,6 +87,11 @@ def test_old_checkpoint_is_a_stopped_run_and_a_damaged_one_does_not_end_the_tabl
     assert found["protonet/seed0"].status == "stopped"
     assert found["protonet/seed1"].status == "unreadable"
     assert found["maml/seed0"].status == "unreadable" and "run.json" in found["maml/seed0"].note
+
+
+def test_a_training_that_was_just_stopped_does_not_run(study, tmp_path):
+    save_checkpoint(tmp_path, seed=0, seconds_ago=0, locked=False)
+    assert states(study)["protonet/seed0"].status == "stopped"
 
 
 def test_table_counts_and_names_what_runs(study, tmp_path, capsys):

@@ -21,6 +21,7 @@ from bench.results.estimate import (
 )
 from bench.results.metrics import METRICS, Metric, main_metric
 from bench.results.run_folder import read_run
+from bench.results.run_lock import NAME as LOCK
 from bench.results.schema import DIVERGED, FINISHED, MISSING, OK, UNTESTED, UNTRAINED
 from bench.study.run import Pretraining, Run
 from bench.study.study import Study, load_study
@@ -52,7 +53,7 @@ LIVE_SECONDS = 3 * CHECKPOINT_SECONDS
 class State:
     """State of a run.
 
-    status: as in runs.csv, or `running` (its checkpoint is fresh), `stopped` (it can resume from its checkpoint),
+    status: as in runs.csv, or `running` (a process holds its folder and its checkpoint is fresh), `stopped` (it can resume from its checkpoint),
     `outdated` (Snakemake would make it again) or `unreadable` (a damaged file). score: the best on meta-validation, by the main metric of the
     kind of task. note: what went wrong, if anything.
     """
@@ -129,7 +130,9 @@ def _unfinished(run: Run) -> State:
         progress = read_progress(path)
     except ValueError as error:
         return State(run, "unreadable", note=f"{error}; the training starts from its first step")
-    status = "running" if age(path) < LIVE_SECONDS else "stopped"
+    # The lock file goes when a training ends or is stopped; one that was killed leaves it, so that the age counts, too.
+    alive = (run.folder / LOCK).exists() and age(path) < LIVE_SECONDS
+    status = "running" if alive else "stopped"
     best = max(progress.scores, key=lambda score: _metric(run).sign * score, default=None)
     return State(run, status, progress.step, best, progress.seconds)
 
