@@ -16,7 +16,7 @@ FOLDER = Path(__file__).resolve().parent
 LEARNER = (FOLDER / "base.py", "MetaLearner")
 FACTS = (
     *("title", "family", "citation", "tasks", "modes", "paper_mode"),
-    *("trainable", "pretraining", "yardstick", "any_way", "test_steps", "presets"),
+    *("trainable", "pretraining", "yardstick", "any_way", "test_steps", "presets", "stated"),
 )
 """Attributes of a learner's class that its card repeats; algos/base.py explains them."""
 
@@ -41,6 +41,7 @@ class Card:
     any_way: bool
     test_steps: int | None
     presets: dict[str, dict[str, Any]]
+    stated: tuple[str, ...]
     doc: str
     path: Path
     params: dict[str, Param]

@@ -31,13 +31,14 @@ def headline(summaries: Iterable[Summary]) -> pd.DataFrame:
     """Return one row per setting, algorithm and mode: its cell in distribution, costs, and the published value.
 
     Of each data set, the split that papers report. Of several studies of the same algorithm and setting, the one whose
-    budget is closest to the published one.
+    budget is closest to the published one; where no paper states it, the longest training.
     """
     rows = every_study(summaries)
     if rows.empty:
         return rows
-    share = rows["budget_share"].fillna(0)
-    rows = rows[share.eq(share.groupby([rows[column] for column in CELL]).transform("max"))]
+    for spent in ("budget_share", "tasks"):
+        most = rows.fillna({spent: 0}).groupby(CELL)[spent].transform("max")
+        rows = rows[rows[spent].fillna(0).eq(most)]
     return rows.drop_duplicates([*CELL, "mode"]).sort_values(
         [*SETTING_COLUMNS, "order", "algorithm", "mode"], ignore_index=True
     )

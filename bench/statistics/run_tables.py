@@ -8,6 +8,7 @@ from bench.results.run_folder import RunResult
 from bench.results.schema import HISTORY_COLUMNS
 from bench.results.setting import SETTING_COLUMNS
 from bench.study.run import Run
+from bench.study.study import Study
 
 WHOLE_NUMBERS = "steps tasks parameters best_step train_way train_shot train_query hidden threads".split()
 RUN_COLUMNS = [
@@ -19,9 +20,10 @@ RUN_COLUMNS = [
 ]
 
 
-def runs_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
+def runs_table(study: Study, found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
     """Return one row per run of the study, finished or not (`RUN_COLUMNS`)."""
-    frame = pd.DataFrame([_run_row(run, result) for run, result in found], columns=RUN_COLUMNS)
+    rows = [_run_row(run, result) | _budget(study, run, result) for run, result in found]
+    frame = pd.DataFrame(rows, columns=RUN_COLUMNS)
     return frame.astype({column: "Int64" for column in WHOLE_NUMBERS})
 
 
@@ -42,6 +44,15 @@ def _run_row(run: Run, result: RunResult) -> dict:
         "folder": str(run.folder),
     }
     return {column: row.get(column) for column in RUN_COLUMNS}
+
+
+def _budget(study: Study, run: Run, result: RunResult) -> dict:
+    """Return the share of the published training tasks; none where the algorithm's file no longer calls its steps published."""
+    card = study.cards[run.algorithm]
+    if card.pretraining:
+        card = study.cards[card.pretraining]
+    share = (result.run or {}).get("training", {}).get("budget_share")
+    return {"budget_share": share if run.dataset in card.stated else None}
 
 
 def history_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def summarize(study: Study) -> Path:
         for name, more in _setting_rows(setting, group, yardsticks).items():
             rows[name] += more
     tables = {name: _frame(rows[name], columns) for name, columns in COLUMNS.items()}
-    tables |= {"runs": runs_table(found), "ranks": ranks_table(tables["cells"])}
+    tables |= {"runs": runs_table(study, found), "ranks": ranks_table(tables["cells"])}
     folder = results_root() / study.name / "tables"
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
