@@ -17,7 +17,7 @@ from bench.results.setting import SETTING_COLUMNS, Setting, at, dataset_label, s
 FURTHER_SPLITS = ("lake", "noisy")
 """Splits for Lake's runs and for predictive intervals: other tasks than those of published tables."""
 CELL = [*SETTING_COLUMNS, "algorithm"]
-FACTS = "seeds diverged seconds tasks budget_share backbone hidden device git_commit".split()
+FACTS = "seeds diverged seconds tasks gflops budget_share backbone hidden device git_commit".split()
 WIDE = ("conv4", "mlp")
 """Backbones whose number of filters or units is chosen; others have that of their paper."""
 SHORT = "protonet matching relation maml fomaml reptile metaopt_svm snail metanet lstm mann ntm".split()
@@ -31,14 +31,16 @@ def headline(summaries: Iterable[Summary]) -> pd.DataFrame:
     """Return one row per setting, algorithm and mode: its cell in distribution, costs, and the published value.
 
     Of each data set, the split that papers report. Of several studies of the same algorithm and setting, the one whose
-    budget is closest to the published one; where no paper states it, the longest training.
+    budget is closest to the published one; where no paper states it, the training of most floating-point
+    operations: tasks of different ways and networks are no common measure. Of studies of which neither is known to
+    have spent more, the first.
     """
     rows = every_study(summaries)
     if rows.empty:
         return rows
-    for spent in ("budget_share", "tasks"):
-        most = rows.fillna({spent: 0}).groupby(CELL)[spent].transform("max")
-        rows = rows[rows[spent].fillna(0).eq(most)]
+    for spent in ("budget_share", "gflops"):
+        most = rows.groupby(CELL)[spent].transform("max")
+        rows = rows[rows[spent].isna() | rows[spent].eq(most)]
     return rows.drop_duplicates([*CELL, "mode"]).sort_values(
         [*SETTING_COLUMNS, "order", "algorithm", "mode"], ignore_index=True
     )
@@ -85,6 +87,7 @@ def _facts(runs: pd.DataFrame) -> dict:
         "diverged": int(diverged.sum()),
         "seconds": runs[clock].mean(),
         "tasks": runs["tasks"].mean(),
+        "gflops": (runs["tasks"] * runs["gflops_per_task"]).mean(),
         "budget_share": runs["budget_share"].mean(),
         "git_commit": ", ".join(commits),
     }
