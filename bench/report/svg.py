@@ -10,7 +10,7 @@ from matplotlib.markers import MarkerStyle
 
 from bench.report.style import INK
 
-_SVG, _LINKS = "{http://www.w3.org/2000/svg}", {"{http://www.w3.org/1999/xlink}href": "href"}
+_SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _COORDINATES = ("d", "x", "y", "transform")
 _IN_TEXT = re.compile(rf'(?<= )({"|".join(_COORDINATES)})="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -138,7 +138,7 @@ def _name_group(group: ET.Element) -> None:
 def _attributes(element: ET.Element, ids: dict[str, str], shared: SharedParts) -> dict[str, str]:
     """Return the attributes of an element as the page has them, in their order; style and clip become a class."""
     given = {
-        _LINKS.get(name, name): value.replace(INK, "currentColor") for name, value in element.attrib.items()
+        name.removeprefix(_LINK): value.replace(INK, "currentColor") for name, value in element.attrib.items()
     }
     style = _without_font(given.pop("style", ""))
     if clip := given.pop("clip-path", ""):

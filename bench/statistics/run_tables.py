@@ -22,12 +22,11 @@ RUN_COLUMNS = [
 
 def runs_table(study: Study, found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
     """Return one row per run of the study, finished or not (`RUN_COLUMNS`)."""
-    rows = [_run_row(run, result) | _budget(study, run, result) for run, result in found]
-    frame = pd.DataFrame(rows, columns=RUN_COLUMNS)
+    frame = pd.DataFrame([_run_row(study, run, result) for run, result in found], columns=RUN_COLUMNS)
     return frame.astype({column: "Int64" for column in WHOLE_NUMBERS})
 
 
-def _run_row(run: Run, result: RunResult) -> dict:
+def _run_row(study: Study, run: Run, result: RunResult) -> dict:
     record, test = result.run or {}, result.test or {}
     row = {
         **record.get("training", {}),
@@ -40,19 +39,20 @@ def _run_row(run: Run, result: RunResult) -> dict:
         "test_memory_mb": test.get("peak_memory_mb"),
         **{key: getattr(run, key) for key in (*SETTING_COLUMNS, "seed")},
         "algorithm": algos.name_of(run.algorithm),
+        "budget_share": _budget_share(study, run, result),
         "status": result.status,
         "folder": str(run.folder),
     }
     return {column: row.get(column) for column in RUN_COLUMNS}
 
 
-def _budget(study: Study, run: Run, result: RunResult) -> dict:
+def _budget_share(study: Study, run: Run, result: RunResult) -> float | None:
     """Return the share of the published training tasks; none where the algorithm's file no longer calls its steps published."""
     card = study.cards[run.algorithm]
     if card.pretraining:
         card = study.cards[card.pretraining]
     share = (result.run or {}).get("training", {}).get("budget_share")
-    return {"budget_share": share if run.dataset in card.stated else None}
+    return share if run.dataset in card.stated else None
 
 
 def history_table(found: list[tuple[Run, RunResult]]) -> pd.DataFrame:
