@@ -15,11 +15,11 @@ endif
 
 quick: setup ## set up and run the quick study: no download, minutes (the default)
 	$(BIN)/snakemake
-	@echo "Open reports/quick/report.html"
+	@echo "Open $${REPORTS_ROOT:-reports}/quick/report.html"
 
 taste: setup ## four learners and one seed: a first look in about a minute
 	$(BIN)/snakemake --configfile config/taste.yaml
-	@echo "Open reports/taste/report.html"
+	@echo "Open $${REPORTS_ROOT:-reports}/taste/report.html"
 
 setup: $(READY) ## make .venv with all packages; repeated only when a pin has changed
 

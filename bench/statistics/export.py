@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.results.condition import CONDITION_COLUMNS
@@ -37,11 +38,12 @@ EPISODE, VALIDATION, RUN = "episode", "validation", "run"
 """Levels: a number per test episode, per validation of a training, or per run."""
 TEST_COSTS = ("adapt_ms_per_task", "adapt_gflops_per_task")
 
-TOGETHER = 8
-"""Runs of a row group: their values repeat, which makes the file a fifth smaller than a group for each run."""
+TOGETHER = 32
+"""Runs of a row group, its rows ordered by metric: values of a kind compress together, to three quarters of the size that
+a group for each run has."""
 COMPRESSED = {
     "compression": "zstd",
-    "compression_level": 9,
+    "compression_level": 19,
     "use_dictionary": [column for column in COLUMNS if column != "episode"],
     "column_encoding": {"episode": "DELTA_BINARY_PACKED"},  # they count up
 }
@@ -67,7 +69,8 @@ def export(study: Study, path: Path) -> tuple[int, int]:
                 several = results[first : first + TOGETHER]
                 table = pa.concat_tables(table_of(result, schema) for result in several)
                 rows += len(table)
-                writer.write_table(table)
+                by_metric = pc.sort_indices(table["metric"].cast(pa.string()))
+                writer.write_table(table.take(by_metric))
 
     atomic_write(path, write)
     return rows, len(results)
