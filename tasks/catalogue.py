@@ -9,6 +9,10 @@ NAMES = ("glyphs", "omniglot", "miniimagenet")
 """Image data sets that the project prepares itself."""
 TORCHMETA = "torchmeta:"
 """Prefix of an image data set that the package torchmeta reads."""
+TORCHMETA_NAMES = tuple(
+    "omniglot miniimagenet tieredimagenet cifar_fs fc100 cub doublemnist triplemnist".split()
+)
+"""What may follow the prefix: torchmeta's own list, which needs torch."""
 FOLDER = "folder:"
 """Prefix of your own pictures: a folder, an archive, a list (csv) or arrays (npz), as in `folder:/data/birds`."""
 OPTIONS = re.compile(r"(?: (?:size|channels|split_seed)=\d+)*$")

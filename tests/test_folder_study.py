@@ -118,3 +118,11 @@ def test_the_workflow_plans_the_study_with_a_quoted_name(birds, tmp_path):
         f"bench train results/tiny/study.yaml {folder_name(f'folder:{birds}')}/3way_1shot/protonet/seed0"
         in printed
     )
+
+
+def test_the_workflow_misses_pictures_before_it_plans(tmp_path):
+    workspace, nowhere = Workspace(tmp_path), tmp_path / "brids"
+    printed = workspace.snakemake(
+        "--dry-run", "--configfile", workspace.study(**settings(nowhere)), succeeds=False
+    )
+    assert f"folder:{nowhere}: there is no file or folder {nowhere}; correct the path" in printed

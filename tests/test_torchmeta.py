@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.catalogue import TORCHMETA_NAMES
 from tasks.images import content_digest, pack_ink, shrink_ink
 from tasks.preparation import omniglot, prepare, torchmeta_adapter, torchmeta_compat
 from tasks.preparation.archives import DataError
@@ -50,6 +51,10 @@ def archives(tmp_path_factory):
         files[name] = facts | {"digest": content_digest(found.items()), "urls": []}
         drawings |= found
     return folder.parent, files, drawings
+
+
+def test_studies_know_the_names_that_torchmeta_has(helpers):
+    assert set(TORCHMETA_NAMES) == set(helpers.__all__)
 
 
 def test_omniglot_through_torchmeta_is_our_omniglot(helpers, archives, tmp_path, monkeypatch):

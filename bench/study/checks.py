@@ -8,9 +8,19 @@ import yaml
 import algos
 from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts, Stream
-from tasks.catalogue import NAMES, OUT_OF_RANGE, REGRESSION, folder_name, path_name, prepared_root
+from tasks.catalogue import (
+    NAMES,
+    OUT_OF_RANGE,
+    REGRESSION,
+    TORCHMETA,
+    TORCHMETA_NAMES,
+    folder_name,
+    path_name,
+    prepared_root,
+)
 from tasks.facts import LAKE_DATA
 from tasks.names import did_you_mean
+from tasks.prepared import is_prepared
 from tasks.shift_table import SHIFTS, Shift
 
 LONGEST = 200
@@ -48,6 +58,12 @@ def check_dataset(name: str, key: str) -> None:
     if letters > LONGEST:
         raise ValueError(
             f"{key[:100]}...: the name has {letters} letters; at most {LONGEST} make the name of a folder"
+        )
+    short = name.removeprefix(TORCHMETA)
+    if name.startswith(TORCHMETA) and short not in TORCHMETA_NAMES and not is_prepared(name):
+        close = did_you_mean(short, TORCHMETA_NAMES)
+        raise ValueError(
+            f"{key}: torchmeta has no data set {short!r}{close}; it has {', '.join(TORCHMETA_NAMES)}"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from bench.study.unique_keys import UniqueKeyLoader
+from bench.study.strict_yaml import StrictLoader
 
 DEEPEST, LARGEST = 20, 100_000
 """Levels of lists and mappings, and values, that a file may have; anchors repeat values."""
@@ -23,7 +23,7 @@ def read_yaml(path: Path) -> Any:
             f"{path} is no UTF-8 text (byte {error.object[error.start]:#04x} in line {line}): save it as UTF-8"
         ) from error
     try:
-        return yaml.load(text, UniqueKeyLoader)  # a SafeLoader
+        return yaml.load(text, StrictLoader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

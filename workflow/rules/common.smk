@@ -35,7 +35,8 @@ from bench.study.workflow_lock import hold_study
 from bench.paths import results_root
 from bench.results.estimate import read_timings, testing_cost, timings_file, training_cost
 from bench.study.run import reports_root
-from tasks.catalogue import FOLDER, folder_name, prepared_root
+from tasks.catalogue import FOLDER, folder_name, pictures_path, prepared_root
+from tasks.prepared import is_prepared
 
 # A plan of thousands of jobs makes millions of objects that stay. Python's search for garbage among them took a tenth of the time.
 gc.set_threshold(200_000, 20, 50)
@@ -83,6 +84,12 @@ TRAINED_ON = {run.dataset for run in RUNS.values() if run.kind == "classificatio
 OTHER_DATA = STUDY.settings.experiments.other_data
 STREAMED_ON = ["omniglot"] if STUDY.settings.stream else []
 PREPARED = {folder_name(name): name for name in sorted({*TRAINED_ON, *OTHER_DATA, *STREAMED_ON})}
+# Said before the first job. Loading a study does not ask: its results can be read where the pictures are not.
+for name in PREPARED.values():
+    if name.startswith(FOLDER) and not (pictures_path(name).exists() or is_prepared(name)):
+        raise WorkflowError(
+            f"{STUDY.origin}: {name}: there is no file or folder {pictures_path(name)}; correct the path"
+        )
 
 RESULTS = f"{results_root()}/{STUDY.name}"
 REPORTS = f"{reports_root()}/{STUDY.name}"
