@@ -209,6 +209,11 @@ def test_classify_writes_probabilities_and_a_sheet(trained, folders, capsys):
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.size[0] > 1000 and len(sheet.convert("L").getcolors()) > 50
     assert "6 pictures, 3 classes" in capsys.readouterr().out
+    (one,) = folders.glob(f"query/{rows[0]['file']}")
+    assert bench("classify", folder(trained), *arguments[:2], "--query", one, "--out", out) == 0
+    (row,) = csv.DictReader((out / "predictions.csv").open())
+    assert (row["file"], row["predicted"]) == (rows[0]["file"], rows[0]["predicted"])
+    assert "1 picture, 3 classes" in capsys.readouterr().out
 
 
 def test_classify_names_what_is_wrong_and_writes_nothing(trained, folders, capsys):
@@ -220,6 +225,10 @@ def test_classify_names_what_is_wrong_and_writes_nothing(trained, folders, capsy
         return capsys.readouterr().err
 
     assert "no/such: there is no such folder" in error(support="no/such")
+    assert "no/such: there is no such file or folder" in error(query="no/such")
+    assert "all its pictures lie in one folder; give a folder per class" in error(support="query")
+    (folders / "my notes.txt").write_text("not a picture")
+    assert "notes.txt: not a readable image\n" in error(query="my notes.txt")
     (folders / "empty").mkdir()
     assert "empty holds no picture" in error(query="empty")
     (folders / "support" / "kiwi").mkdir()

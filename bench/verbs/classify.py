@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.use import sheet
 from bench.use.learner import load_learner
+from tasks.preparation.archives import DataError
 from tasks.preparation.containers import Container
 from tasks.preparation.decode import decode_shown
 from tasks.preparation.folder_layout import find_pictures
@@ -21,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command line."""
     parser.add_argument("run", type=Path, help="folder of a trained run, e.g. results/.../maml/seed0")
     parser.add_argument("--support", type=Path, required=True, help="a folder per class, a few pictures each")
-    parser.add_argument("--query", type=Path, required=True, help="the pictures to classify")
+    parser.add_argument(
+        "--query", type=Path, required=True, help="the picture to classify, or a folder of them"
+    )
     parser.add_argument("--out", type=Path, default=Path("classified"), help="folder of the results")
 
 
@@ -35,36 +38,45 @@ def main(args: argparse.Namespace) -> int:
     labels = [name for name, members in support.items() for _ in members]
     found = learner.adapt(files, labels).predict(queries)
     args.out.mkdir(parents=True, exist_ok=True)
-    names = [file.relative_to(args.query).as_posix() for file in queries]
+    top = args.query if args.query.is_dir() else args.query.parent
+    names = [file.relative_to(top).as_posix() for file in queries]
     write(args.out / "predictions.csv", names, learner.classes, found)
     sheet.draw(args.out / "sheet.png", support, queries, learner.classes, found)
-    print(f"{learner.title}: {len(queries)} pictures, {len(support)} classes; see {args.out}/")
+    number = "1 picture" if len(queries) == 1 else f"{len(queries)} pictures"
+    print(f"{learner.title}: {number}, {len(support)} classes; see {args.out}/")
     return 0
 
 
 def examples(folder: Path) -> dict[str, list[Path]]:
     """Pictures by class. DataError (a ValueError) names a folder that is empty or holds pictures of no class."""
     found: dict[str, list[Path]] = defaultdict(list)
-    _check(folder)
-    for picture in find_pictures(folder).pictures:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder")
+    try:
+        listed = find_pictures(folder).pictures
+    except DataError as error:
+        if len({Path(name).parent for name in Container(folder).images}) != 1:
+            raise
+        raise ValueError(
+            f"{folder}: all its pictures lie in one folder; give a folder per class, and at least two"
+        ) from error
+    for picture in listed:
         found[picture.name].append(folder / picture.source.name)
     if len(found) < 2:
         raise ValueError(f"{folder} holds {len(found)} class; give a folder per class, and at least two")
     return dict(sorted(found.items()))
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Every picture below a folder, sorted by name. ValueError: there is none."""
-    _check(folder)
-    found = [folder / name for name in Container(folder).images]
+def pictures(path: Path) -> list[Path]:
+    """The picture at a path, or every picture below a folder, sorted by name. ValueError: there is none."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
+    found = [path / name for name in Container(path).images]
     if not found:
-        raise ValueError(f"{folder} holds no picture (.png, .jpg, ...)")
+        raise ValueError(f"{path} holds no picture (.png, .jpg, ...)")
     return found
-
-
-def _check(folder: Path) -> None:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder")
 
 
 def write(path: Path, names: list[str], classes: list[str], p: np.ndarray) -> None:

@@ -9,13 +9,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tasks.images import resize, to_uint8
 from tasks.preparation.archives import DataError
 
+UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError)
+"""What Pillow raises for bytes that are no image."""
+
+
+def unreadable(error: Exception) -> str:
+    """Say that an image cannot be read, and why. Of an unknown format, Pillow tells no more than an object's address."""
+    return "not a readable image" + ("" if isinstance(error, UnidentifiedImageError) else f" ({error})")
+
 
 def _open(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: not a readable image ({error})") from error
+    except UNREADABLE as error:
+        raise DataError(f"{name}: {unreadable(error)}") from error
     return image
 
 

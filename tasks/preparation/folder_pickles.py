@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tasks.preparation.archives import PICKLES, DataError, load_pickle
-from tasks.preparation.decode import decode_shown, to_bytes
+from tasks.preparation.decode import UNREADABLE, decode_shown, to_bytes, unreadable
 from tasks.preparation.folder_sources import ArrayPicture
 from tasks.preparation.lists import PARTS, part_of
 from tasks.preparation.places import walk
@@ -38,8 +38,8 @@ class EncodedPicture:
         try:
             with Image.open(io.BytesIO(self.data)) as image:
                 return image.size[::-1], image.mode
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise DataError(f"{self}: not a readable image ({error})") from error
+        except UNREADABLE as error:
+            raise DataError(f"{self}: {unreadable(error)}") from error
 
     def pixels(self) -> np.ndarray:
         """Pixels uint8 `[H, W]` or `[H, W, 3]`."""

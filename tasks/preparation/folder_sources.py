@@ -9,7 +9,7 @@ from PIL import Image
 
 from tasks.preparation.archives import DataError
 from tasks.preparation.containers import Container, place
-from tasks.preparation.decode import decode_shown, to_bytes, without_colour
+from tasks.preparation.decode import UNREADABLE, decode_shown, to_bytes, unreadable, without_colour
 
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)
 """EXIF tag of the orientation, and its values that exchange width and height."""
@@ -41,8 +41,8 @@ class FilePicture:
                 width, height = image.size
                 turned = image.getexif().get(ORIENTATION) in TURNED
                 return ((width, height) if turned else (height, width)), image.mode
-        except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError) as error:
-            raise DataError(f"{self}: not a readable image ({error}): replace it or remove it") from error
+        except UNREADABLE as error:
+            raise DataError(f"{self}: {unreadable(error)}: replace it or remove it") from error
 
     def pixels(self) -> np.ndarray:
         """Pixels as a viewer shows them: uint8 `[H, W]` or `[H, W, 3]`."""
