@@ -16,7 +16,8 @@ CAPTION = (
     "are judged in one mode; “paper” means each learner in the mode of its paper. The mean of a family is over the learners "
     "of this study, and says nothing about others. Verdicts are not corrected for their number: of twenty effects that "
     "equal their margin, one is expected to be called wrongly. A verdict holds for the training budgets of this study (see "
-    "“Budget” under Cost). An effect links to the section that shows it."
+    "“Budget” under Cost). Seeds: the fewest of a learner that is compared; how one with a single seed varies is taken from "
+    "the others. An effect links to the section that shows it."
 )
 
 
@@ -26,12 +27,11 @@ def tables(summary: Summary) -> list[Table]:
     untested = claims["verdict"].eq("untested")
     columns = text_columns("Claim", "Setting", "Mode", "Verdict", minor=("Mode",))
     columns += [Column("Effect"), Column("95 % interval")]
-    columns += text_columns("Predicted", "Source", minor=("Source",))
+    columns += [*text_columns("Predicted"), Column("Seeds"), *text_columns("Source", minor=("Source",))]
     table = Table("claims", "Claims", columns, caption=CAPTION)
     for row in claims[~untested].itertuples():
-        table.rows.append(
-            Row([*_claim(row), *words(row.mode), *_verdict(row), *effect_cells(row), *words(row.source)])
-        )
+        behind = [Cell(f"{row.n_seeds:.0f}", row.n_seeds), *words(row.source)]
+        table.rows.append(Row([*_claim(row), *words(row.mode), *_verdict(row), *effect_cells(row), *behind]))
     heading = f"{untested.sum()} untested"
     columns = text_columns("Claim", "Setting", "Reason", "Source", minor=("Source",))
     caption = "" if table.rows else CAPTION
