@@ -115,3 +115,11 @@ def test_the_readme_of_this_project_counts_what_its_tables_say():
     text = (ROOT / "results/reference/README.md").read_text()
     for row in rows[rows["n_seeds"].eq(rows["id"].map(seeds))].drop_duplicates("id").itertuples():
         assert f"| {row.claim} | Omniglot 5-way 1-shot |" in text
+
+
+@pytest.mark.parametrize("study", ["omniglot_cpu", "omniglot_small"])
+def test_the_page_says_how_many_seeds_are_behind_a_verdict(study):
+    judged = pd.read_csv(ROOT / f"results/reference/{study}/tables/claims.csv").query("verdict != 'untested'")
+    shown = pd.read_csv(ROOT / f"reports/reference/{study}/tables/claims.csv")
+    assert shown["Verdict"].tolist() == judged["verdict"].tolist()
+    assert shown["Seeds"].tolist() == judged["n_seeds"].astype(int).tolist()
