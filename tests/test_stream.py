@@ -256,6 +256,7 @@ def test_a_study_runs_streams_as_jobs(tmp_path):
             ["ntm slots=0.5"],
             "stream.learners: 'ntm slots=0.5': hyper-parameter slots of ntm must be an integer",
         ),
+        (["mann slots=010"], "stream.learners: 'mann slots=010': slots .* YAML takes 010 for 8"),
         (["lstm", "lstm"], "stream.learners: .*'lstm' occurs twice"),
         (["protonet"], "stream.learners"),
     ],

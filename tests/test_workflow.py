@@ -71,6 +71,12 @@ def test_lists_and_mappings_of_the_command_line_are_read_as_in_a_file(clean):
     assert plan - {"prepare glyphs", "pictures"} - SUMMED_UP == runs(learners=["protonet"], seed=1)
 
 
+def test_a_number_of_another_base_is_refused_on_the_command_line_too(clean):
+    file = clean.study("listed.yaml")
+    printed = clean.snakemake("-n", "--configfile", file, "--config", "seeds=[010]", succeeds=False)
+    assert "--config" in printed and "YAML takes 010 for 8" in printed
+
+
 def test_a_variant_is_a_run_of_its_own_on_its_algorithms_code(clean):
     variants = {"wide": {"algorithm": "protonet", "params": {"train_way": 8}}}
     plan = clean.plan("--configfile", clean.study("variants.yaml", variants=variants))

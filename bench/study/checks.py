@@ -3,11 +3,10 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-import yaml
-
 import algos
 from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts, Stream
+from bench.study.text import parse_yaml
 from tasks.catalogue import (
     NAMES,
     OUT_OF_RANGE,
@@ -185,8 +184,9 @@ def check_stream(stream: Stream | None) -> None:
     """Hyper-parameters of the learners on streams are those of their memory."""
     for learner in stream.learners if stream else ():
         name, *settings = learner.split()
-        values = {key: yaml.safe_load(value) for key, value in (setting.split("=") for setting in settings)}
         try:
+            pairs = [setting.split("=") for setting in settings]
+            values = {key: parse_yaml(value, key) for key, value in pairs}
             algos.card(name).check(name, values)
         except ValueError as error:
             raise ValueError(f"stream.learners: {learner!r}: {error}") from error

@@ -22,16 +22,21 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(
             f"{path} is no UTF-8 text (byte {error.object[error.start]:#04x} in line {line}): save it as UTF-8"
         ) from error
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, origin: str) -> Any:
+    """The value of a YAML text. ValueError names its origin, the line where there is one, and the remedy."""
     try:
         return yaml.load(text, StrictLoader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ValueError(f"{path} is not valid YAML: {place}{error.problem or error.context}") from error
+        raise ValueError(f"{origin} is not valid YAML: {place}{error.problem or error.context}") from error
     except RecursionError as error:
-        raise ValueError(f"{path}: its lists and mappings are nested too deeply") from error
+        raise ValueError(f"{origin}: its lists and mappings are nested too deeply") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # `2001-13-45` is a date to YAML
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def check_plain(value: Any, origin: str) -> None:

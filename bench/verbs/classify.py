@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.report.numbers import counted
 from bench.use import sheet
 from bench.use.learner import load_learner
 from tasks.preparation.archives import DataError
@@ -42,8 +43,7 @@ def main(args: argparse.Namespace) -> int:
     names = [file.relative_to(top).as_posix() for file in queries]
     write(args.out / "predictions.csv", names, learner.classes, found)
     sheet.draw(args.out / "sheet.png", support, queries, learner.classes, found)
-    number = "1 picture" if len(queries) == 1 else f"{len(queries)} pictures"
-    print(f"{learner.title}: {number}, {len(support)} classes; see {args.out}/")
+    print(f"{learner.title}: {counted([len(queries)], 'picture')}, {len(support)} classes; see {args.out}/")
     return 0
 
 

@@ -30,7 +30,7 @@ from bench.protocol.fingerprint import closure, code_files, content_digest
 from bench.protocol.stale import stale_results
 from bench.study.gpu import gpus
 from bench.study.study import Study
-from bench.study.text import read_yaml
+from bench.study.text import parse_yaml, read_yaml
 from bench.study.workflow_lock import hold_study
 from bench.paths import results_root
 from bench.results.estimate import read_timings, testing_cost, timings_file, training_cost
@@ -59,7 +59,7 @@ def typed(value):
         return {key: typed(part) for key, part in value.items()}
     if isinstance(value, list):
         return [typed(part) for part in value]
-    return yaml.safe_load(value) if isinstance(value, str) else value
+    return parse_yaml(value, "--config") if isinstance(value, str) else value
 
 
 try:
