@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def test_a_checkpoint_of_other_settings_is_not_continued(home, capsys):
     run.mkdir(parents=True)
     checkpoint.save(run, {"fingerprint": "another"})
     assert bench("train", study, RUN.format("protonet")) == 0
-    assert "belongs to other settings, data or code; starting from the first step" in capsys.readouterr().out
+    assert BELONGS.search(capsys.readouterr().out)
+    assert not list(run.glob("checkpoint*.pt"))  # a training that ended needs none, not even those set aside
 
 
 def test_a_broken_checkpoint_is_not_continued(home, capsys):
@@ -175,6 +177,10 @@ def edited(path: Path) -> str:
     return before
 
 
+BELONGS = re.compile(
+    r"belongs to other settings, data or code, and waits for them as checkpoint-\w{8}\.pt; starting from"
+)
+RESUMING = re.compile(r"resuming from step (\d+)")
 ENDLESS = {
     "train": {"steps": 100_000, "validate_every": 2, "validation_episodes": 8, "device": "cpu"},
     "overrides": {"protonet": {"hidden": 4}},
@@ -185,14 +191,17 @@ def test_a_training_never_resumes_under_other_code(workspace):
     """Stop, start again, edit, start again: the edited code starts from the first step, and says so."""
     study = workspace.study(**ENDLESS)
     stopped(workspace, study)
-    assert "resuming from step" in stopped(workspace, study)
+    step = int(RESUMING.search(stopped(workspace, study))[1])
     for file in ("bench/protocol/loop.py", "tasks/episodes.py"):
         before = edited(workspace.folder / file)
         output = stopped(workspace, study)
-        assert "belongs to other settings, data or code; starting from the first step" in output, file
+        assert BELONGS.search(output), file
         assert "resuming" not in output
         assert "resuming from step" in stopped(workspace, study), file
         (workspace.folder / file).write_text(before)
+        output = stopped(workspace, study)  # the edit taken back: nothing of the former training is lost
+        assert BELONGS.search(output) is None and int(RESUMING.search(output)[1]) > step, file
+        step = int(RESUMING.search(output)[1])
 
 
 def test_an_edit_that_cannot_change_a_model_resumes(workspace):

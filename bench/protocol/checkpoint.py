@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +29,44 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Return the checkpoint of the same job, or None: other settings, data or code start from the first step."""
-    path = folder / NAME
+    """Return the checkpoint of the same job, or None: other settings, data or code start from the first step.
+
+    The checkpoint of another job is set aside, and found again when its settings, data and code return: whoever tries
+    an edit and takes it back has lost no training.
+    """
+    path, own = folder / NAME, _aside(folder, fingerprint)
+    state, fault = _read(path)
+    if state and state["fingerprint"] != fingerprint:
+        other = _aside(folder, state["fingerprint"])
+        path.replace(other)
+        state, fault = None, f"belongs to other settings, data or code, and waits for them as {other.name}"
+    if state is None and own.exists():
+        own.replace(path)
+        state, fault = _read(path)
+    if fault:
+        print(f"{path} {fault}; starting from the first step", flush=True)
+    return state
+
+
+def remove(folder: Path) -> None:
+    """Remove the checkpoints of a training that has ended, those set aside too."""
+    for path in folder.glob(f"{Path(NAME).stem}*.pt"):
+        path.unlink()
+
+
+def _aside(folder: Path, fingerprint: str) -> Path:
+    """Where the checkpoint of a job waits. The name is a checksum, as a damaged file could hold any text."""
+    return folder / f"{Path(NAME).stem}-{zlib.crc32(fingerprint.encode()):08x}.pt"
+
+
+def _read(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return a checkpoint, or None and why it cannot be read, which is empty where there is none."""
     if not path.exists():
-        return None
+        return None, ""
     try:
         with zipfile.ZipFile(path) as archive:  # PyTorch does not compare checksums
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} has another checksum than was written")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True), ""
     except Exception as error:  # of many kinds; after any of them, the run can start from the first step
-        reason = f"cannot be read ({type(error).__name__}: {error})"
-    else:
-        if state["fingerprint"] == fingerprint:
-            return state
-        reason = "belongs to other settings, data or code"
-    print(f"{path} {reason}; starting from the first step", flush=True)
-    return None
+        return None, f"cannot be read ({type(error).__name__}: {error})"

@@ -8,7 +8,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from bench.paths import CHECKPOINT
 from bench.protocol.fingerprint import code_digest
 from bench.protocol.outdated import Outdated
 from bench.results.metrics import main_metric
@@ -62,7 +61,7 @@ def _is_trained(study: Study, run: Run) -> bool:
 def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
     check_prepared(run.dataset)
     pretraining = finished_pretraining(study, run)
-    from bench.protocol import record
+    from bench.protocol import checkpoint, record
     from bench.protocol.half_precision import slow_precision
     from bench.protocol.loop import Stopped
     from bench.protocol.machine import choose
@@ -81,7 +80,7 @@ def _train_locked(study: Study, run: Run, job: "TrainingJob", code: str) -> str:
     except Stopped as stopped:
         return str(stopped)
     record.write(run, job, study.title_of(run.algorithm), trained, pretraining, start)
-    (run.folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.remove(run.folder)
     return ""
 
 
