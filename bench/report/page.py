@@ -8,7 +8,7 @@ import jinja2
 from bench.report.picture import data_uri
 from bench.report.section import TEMPLATES, Section, sections
 from bench.report.summary import Summary, read_summary
-from bench.report.svg import SharedParts, marker_path
+from bench.report.svg import SharedParts, legend_key
 from bench.report.table_files import save
 from bench.results.files import write_text
 from bench.results.setting import dataset_label
@@ -55,7 +55,7 @@ def templates(shared: SharedParts, counts: dict[str, object]) -> jinja2.Environm
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals.update(
-        marker_path=marker_path,
+        legend_key=lambda style: legend_key(style, shared),
         dataset_label=dataset_label,
         data_uri=data_uri,
         filled=lambda caption: caption.format(**counts),

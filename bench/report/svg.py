@@ -8,7 +8,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 
-from bench.report.style import INK
+from bench.report.style import INK, Style
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _COORDINATES = ("d", "x", "y", "transform")
@@ -72,7 +72,18 @@ def inline(svg: str, shared: SharedParts) -> str:
     ids = _definitions_out(root, shared)
     for element in root.iter():
         element.attrib = _attributes(element, ids, shared)
+    for group in root.iter("g"):
+        _hoist_class(group)
     return _text(root)
+
+
+def _hoist_class(group: ET.Element) -> None:
+    """Give a group the class that all its children have, as the many markers of a line do, in their place."""
+    classes = {child.get("class") for child in group}
+    if len(group) > 1 and len(classes) == 1 and None not in classes:
+        group.set("class", " ".join(filter(None, [group.get("class"), *classes])))
+        for child in group:
+            del child.attrib["class"]
 
 
 def _definitions_out(root: ET.Element, shared: SharedParts) -> dict[str, str]:
@@ -97,7 +108,12 @@ def _kept(element: ET.Element) -> list[ET.Element]:
     element.tag = element.tag.removeprefix(_SVG)
     if element.tag in _UNUSED or (element.tag == "path" and element.get("style") == _BACKGROUND):
         return []
-    children = _joined([part for child in element for part in _kept(child)])
+    children = [part for child in element for part in _kept(child)]
+    if element.get("id", "").startswith("matplotlib.axis"):
+        children.sort(
+            key=lambda child: child.tag != "path"
+        )  # the lines of a grid follow each other, and are joined
+    children = _joined(children)
     element[:] = children
     if element.tag not in ("text", "tspan"):
         element.text = "\n" if children else None
@@ -140,16 +156,17 @@ def _attributes(element: ET.Element, ids: dict[str, str], shared: SharedParts) -
     given = {
         name.removeprefix(_LINK): value.replace(INK, "currentColor") for name, value in element.attrib.items()
     }
-    style = _without_font(given.pop("style", ""))
+    styles = [_without_font(given.pop("style", ""))]
     if clip := given.pop("clip-path", ""):
-        style = "; ".join(filter(None, [style, f"clip-path: url(#{ids[_REFERENCE.search(clip)[0]]})"]))
+        styles.append(f"clip-path: url(#{ids[_REFERENCE.search(clip)[0]]})")
     result = {name: _shorter(name, value) if name in _COORDINATES else value for name, value in given.items()}
     if "href" in result:
         result["href"] = "#" + ids[result["href"].removeprefix("#")]
     if result.get("transform", "").startswith(_UNTURNED):
         del result["transform"]
-    if style:
-        result["class"] = " ".join(filter(None, [result.get("class"), shared.class_of(style)]))
+    classes = [shared.class_of(style) for style in styles if style]  # apart: many looks, each in many frames
+    if classes:
+        result["class"] = " ".join(filter(None, [result.get("class"), *classes]))
     return result
 
 
@@ -169,7 +186,16 @@ def _short(match: re.Match) -> str:
     return f"{value:.{1 if abs(value) >= 10 else 2}f}".rstrip("0").rstrip(".")
 
 
-def marker_path(marker: str) -> str:
+def legend_key(style: Style, shared: SharedParts) -> str:
+    """Return the id of a learner's mark in a legend: its line and marker, in a box from -1 to 1."""
+    mark = ET.Element("g")
+    dashes = {} if style.line == "-" else {"stroke-dasharray": ".3 .2"}
+    ET.SubElement(mark, "path", {"d": "M-1 0H1", "stroke": style.colour, "stroke-width": ".22", **dashes})
+    ET.SubElement(mark, "path", {"d": _marker_path(style.marker), "fill": style.colour})
+    return shared.id_of(mark)
+
+
+def _marker_path(marker: str) -> str:
     """Return the SVG path data of a Matplotlib marker in a box from -1 to 1, y downwards."""
     style = MarkerStyle(marker)
     polygons = style.get_path().transformed(style.get_transform()).to_polygons()
