@@ -12,10 +12,10 @@ from bench.results.setting import Setting, at, settings
 
 REMEDIES = {
     "statistics": "batch statistics of the shifted queries",
-    "adaptation": "{:.0f} gradient steps instead of the own number",
+    "adaptation": "{:.0f} gradient steps instead of the learner's own number",
     "support": "a support that is shifted like the queries",
 }
-"""Remedies by their name in separation.csv, as they follow one another in the sentence."""
+"""Remedies by their name in separation.csv."""
 
 
 def findings(summaries: Sequence[Summary]) -> list[str]:
@@ -35,15 +35,14 @@ def remedies(summaries: Sequence[Summary], setting: Setting) -> list[str]:
     )
     if not rows:
         return []
+    best_first = sorted(rows, key=lambda part: -rows[part]["mended"])
     said = [
-        f"by {remedy.format(row['steps'])} {number(row['mended'])} of {number(-row['change'])} points "
-        f"({reach(row['mended_low'], row['mended_high'])}, mean of {counted([row['n_algorithms']], 'learner')})"
-        for part, remedy in REMEDIES.items()
-        if (row := rows.get(part)) is not None
+        f"{REMEDIES[part].format(row['steps'])} ({number(row['mended'])} of {number(-row['change'])} points, "
+        f"95 % interval {reach(row['mended_low'], row['mended_high'])}, {counted([row['n_algorithms']], 'learner')})"
+        for part, row in ((part, rows[part]) for part in best_first)
     ]
     seeds = counted((row["n_seeds"] for row in rows.values()), "seed")
-    named = f"Study `{summary.study.name}`, {seeds}."
-    return [f"Mended of the loss under shift, with 95 % intervals: {listed(said)}. {named}"]
+    return [f"What mends a loss under shift: {listed(said)}. Study `{summary.study.name}`, {seeds}."]
 
 
 def plain(text: str) -> str:

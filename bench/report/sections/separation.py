@@ -90,7 +90,7 @@ def _adaptation(rows: pd.DataFrame) -> str:
         some, _ = _who(
             mean, "the one learner with an inner loop loses", "the {} learners with an inner loop lose"
         )
-        said.append(f"after {most} steps instead of the own number, {some} {_mended(mean)}")
+        said.append(f"after {most} steps instead of a learner's own number, {some} {_mended(mean)}")
     return f"{'; '.join(said)} (mean, {_behind(mean)})."
 
 
