@@ -3,6 +3,7 @@
 import os
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,18 +244,37 @@ def test_files_that_own_code_imports_or_names_are_among_the_files_of_its_jobs(tm
     assert names == {"own.py"} | {f"parts/{name}" for name in expected}
 
 
-@pytest.mark.parametrize("learners", [["a/same.py", "b/same.py"], ["protonet", "a/protonet.py"]])
+def own_learner(file: Path) -> str:
+    """Write a learner that is Prototypical Networks under another class name; return its path."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("from algos.metric.protonet import ProtoNet\n\n\nclass Mine(ProtoNet): ...\n")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    "learners", [["a/same.py", "b/same.py"], ["protonet", "a/protonet.py"], ["a/same.py", "b/Same.py"]]
+)
 def test_two_learners_of_one_name_are_refused(home, monkeypatch, learners):
     monkeypatch.chdir(home)
     for learner in learners:
         if learner.endswith(".py"):
-            (home / learner).parent.mkdir(exist_ok=True)
-            (home / learner).write_text(
-                "from algos.metric.protonet import ProtoNet\n\n\nclass Mine(ProtoNet): ...\n"
-            )
+            own_learner(home / learner)
     study = planted.write_study(home, algorithms=learners, overrides={})
     with pytest.raises(ValueError, match=f"two learners are called .*{learners[0]} and {learners[1]}"):
         load_study(study)
+
+
+def test_a_learner_whose_name_would_be_a_wildcard_is_refused(home):
+    own = own_learner(home / "net{width}.py")
+    with pytest.raises(ValueError, match="net{width}.py: the name of a learner has no braces"):
+        load_study(planted.write_study(home, algorithms=[own], overrides={}))
+
+
+def test_learners_of_one_title_are_told_apart_by_their_names(home):
+    """A copy of a file, or a subclass, often keeps the title: rows of the report would look alike, and be taken together."""
+    learners = ["protonet", own_learner(home / "mine.py"), own_learner(home / "other.py")]
+    study = load_study(planted.write_study(home, algorithms=learners, overrides={}))
+    assert [study.title_of(name) for name in learners] == ["ProtoNet", "ProtoNet (mine)", "ProtoNet (other)"]
 
 
 def test_a_merged_key_may_be_overridden_and_a_repeated_one_may_not(tmp_path):

@@ -92,6 +92,17 @@ def test_results_that_cannot_be_written_end_a_workflow_before_any_job_and_are_na
     assert "Traceback" not in said and "rule train" not in said
 
 
+@pytest.mark.parametrize("name", ["RESULTS_ROOT", "REPORTS_ROOT", "DATA_ROOT"])
+def test_a_folder_that_snakemake_would_take_for_a_wildcard_is_named(finished, tmp_path, name):
+    said = finished.snakemake(
+        "--dry-run", "--configfile", "tiny.yaml", succeeds=False, **{name: f"{tmp_path}/a{{b}}"}
+    )
+    assert (
+        f"{name}={tmp_path}/a{{b}}: Snakemake reads a wildcard between braces; choose a folder without"
+        in said
+    )
+
+
 def test_what_is_deleted_or_damaged_is_made_again_although_the_tables_exist(finished):
     run = finished.folder / f"results/tiny/{CELL}/pixel_nn/seed0"
     kept = run.with_name("kept")

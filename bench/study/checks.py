@@ -67,13 +67,22 @@ def check_dataset(name: str, key: str) -> None:
 
 
 def check_names(learners: Sequence[str]) -> None:
-    """No two learners share a name, which is that of their results: `a/same.py` and `b/same.py` are both `same`."""
+    """A learner's name is that of its folder of results: Snakemake can read it, and no other learner shares it.
+
+    `a/same.py` and `b/same.py` would share it, and `Same.py` and `same.py` where the file system ignores case.
+    """
     paths: dict[str, str] = {}
     for learner in learners:
-        first = paths.setdefault(algos.name_of(learner), learner)
+        name = algos.name_of(learner)
+        if "{" in name or "}" in name:
+            raise ValueError(
+                f"algorithms: {learner}: the name of a learner has no braces, between which Snakemake reads a wildcard; "
+                "rename the file"
+            )
+        first = paths.setdefault(name.casefold(), learner)
         if first != learner:
             raise ValueError(
-                f"algorithms: two learners are called {algos.name_of(learner)!r}: {first} and {learner}; "
+                f"algorithms: two learners are called {name!r}: {first} and {learner}; "
                 "they would share a folder of results, so rename one of the files"
             )
 

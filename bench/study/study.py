@@ -91,7 +91,18 @@ class Study:
         return variant.algorithm if variant else algorithm
 
     def title_of(self, algorithm: str) -> str:
-        """Title of a learner in the report; that of a variant says how it differs from its algorithm."""
+        """Title of a learner in the report, with its name where another learner of the study has the same title.
+
+        That is so for a copy of a file, or a subclass, that names no title of its own; an algorithm of the project keeps its own.
+        """
+        title = self._title(algorithm)
+        same = sum(self._title(name) == title for name in self._named())
+        return (
+            title if same == 1 or algorithm in algos.discover() else f"{title} ({algos.name_of(algorithm)})"
+        )
+
+    def _title(self, algorithm: str) -> str:
+        """The title that its file or its variant states; that of a variant says how it differs from its algorithm."""
         title, variant = self.cards[algorithm].title, self.variant(algorithm)
         if variant is None:
             return title

@@ -35,7 +35,7 @@ from bench.study.workflow_lock import hold_study
 from bench.paths import results_root
 from bench.results.estimate import read_timings, testing_cost, timings_file, training_cost
 from bench.study.run import reports_root
-from tasks.catalogue import FOLDER, folder_name, pictures_path, prepared_root
+from tasks.catalogue import FOLDER, data_root, folder_name, pictures_path, prepared_root
 from tasks.prepared import is_prepared
 
 # A plan of thousands of jobs makes millions of objects that stay. Python's search for garbage among them took a tenth of the time.
@@ -76,6 +76,15 @@ try:
     STUDY = Study(config, ", ".join(map(os.path.relpath, workflow.configfiles)))
 except (ValueError, FileNotFoundError) as error:
     raise WorkflowError(str(error))
+for name, root in {
+    "RESULTS_ROOT": results_root(),
+    "REPORTS_ROOT": reports_root(),
+    "DATA_ROOT": data_root(),
+}.items():
+    if "{" in str(root) or "}" in str(root):
+        raise WorkflowError(
+            f"{name}={root}: Snakemake reads a wildcard between braces; choose a folder without them"
+        )
 if workflow.is_main_process:
     hold_study(STUDY.name, results_root())
 RUNS = {run.name: run for run in STUDY.runs()}
