@@ -35,11 +35,10 @@ def remedies(summaries: Sequence[Summary], setting: Setting) -> list[str]:
     )
     if not rows:
         return []
-    best_first = sorted(rows, key=lambda part: -rows[part]["mended"])
     said = [
         f"{REMEDIES[part].format(row['steps'])} ({number(row['mended'])} of {number(-row['change'])} points, "
         f"95 % interval {reach(row['mended_low'], row['mended_high'])}, {counted([row['n_algorithms']], 'learner')})"
-        for part, row in ((part, rows[part]) for part in best_first)
+        for part, row in sorted(rows.items(), key=lambda one: -one[1]["mended"])
     ]
     seeds = counted((row["n_seeds"] for row in rows.values()), "seed")
     return [f"What mends a loss under shift: {listed(said)}. Study `{summary.study.name}`, {seeds}."]

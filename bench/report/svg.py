@@ -109,10 +109,10 @@ def _kept(element: ET.Element) -> list[ET.Element]:
     if element.tag in _UNUSED or (element.tag == "path" and element.get("style") == _BACKGROUND):
         return []
     children = [part for child in element for part in _kept(child)]
-    if element.get("id", "").startswith("matplotlib.axis"):
-        children.sort(
-            key=lambda child: child.tag != "path"
-        )  # the lines of a grid follow each other, and are joined
+    if element.get("id", "").startswith(
+        "matplotlib.axis"
+    ):  # the lines of a grid follow each other, and are joined
+        children.sort(key=lambda child: child.tag != "path")
     children = _joined(children)
     element[:] = children
     if element.tag not in ("text", "tspan"):
