@@ -31,18 +31,15 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 def load(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """Return the checkpoint of the same job, or None: other settings, data or code start from the first step.
 
-    The checkpoint of another job is set aside, and found again when its settings, data and code return: whoever tries
-    an edit and takes it back has lost no training.
+    That of another job is set aside, and found again when its settings, data and code return: an edit loses no training.
     """
     path, own = folder / NAME, _aside(folder, fingerprint)
     state, fault = _read(path)
     if state and state["fingerprint"] != fingerprint:
-        other = _aside(folder, state["fingerprint"])
-        path.replace(other)
+        other = path.replace(_aside(folder, state["fingerprint"]))
         state, fault = None, f"belongs to other settings, data or code, and waits for them as {other.name}"
     if state is None and own.exists():
-        own.replace(path)
-        state, fault = _read(path)
+        state, fault = _read(own.replace(path))
     if fault:
         print(f"{path} {fault}; starting from the first step", flush=True)
     return state
