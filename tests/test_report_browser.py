@@ -33,7 +33,7 @@ def opened(browser, page) -> Browser:
     return browser
 
 
-COLUMN = "[...document.querySelectorAll('#table-headline tbody:not(.floor) tr')].filter(r => !r.hidden).map(r => r.cells[{}].dataset.value)"
+COLUMN = "[...document.querySelectorAll('#table-headline tbody:not(.floor) tr')].filter(r => !r.hidden).map(r => r.cells[{}]).map(c => c.matches('.word') ? c.textContent.trim() : c.dataset.value)"
 
 
 @needs_browser
@@ -63,6 +63,13 @@ def test_sorting_by_click_and_by_keyboard(opened):
         .strip()
         .startswith("Chance")
     )
+
+
+@needs_browser
+def test_a_column_of_words_is_sorted_by_its_text(opened):
+    opened.eval("document.querySelector('#table-headline thead tr:last-child th button').click()")
+    names = opened.eval(COLUMN.format(0))
+    assert len(set(names)) > 3 and names == sorted(names, key=str.casefold)
 
 
 def choose(browser: Browser, name: str, value: str) -> None:

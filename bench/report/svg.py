@@ -3,6 +3,8 @@
 import io
 import re
 import xml.etree.ElementTree as ET
+from collections import defaultdict
+from itertools import groupby
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -15,6 +17,8 @@ _COORDINATES = ("d", "x", "y", "transform")
 _IN_TEXT = re.compile(rf'(?<= )({"|".join(_COORDINATES)})="([^"]+)"')
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _AROUND_COMMAND = re.compile(r"\s*([A-Za-z])\s*")
+_LEVEL = re.compile(r"(?<= )([^ A-Z]+)L([^ A-Z]+) \1(?![^ A-Z])")
+_UPRIGHT = re.compile(r"(?<=[A-Z])([^ A-Z]+) ([^ A-Z]+)L\1 ")
 _REFERENCE = re.compile(r"(?<=url\(#)[^)]+")
 _TAG = re.compile(r"<\w+")
 _UNTURNED = "rotate(-0 "
@@ -72,25 +76,70 @@ def inline(svg: str, shared: SharedParts) -> str:
     ids = _definitions_out(root, shared)
     for element in root.iter():
         element.attrib = _attributes(element, ids, shared)
-    for group in root.iter("g"):
-        _hoist_class(group)
+    (root,) = _hoisted(root)
     return _text(root)
 
 
-def _hoist_class(group: ET.Element) -> None:
-    """Give a group the class that all its children have, as the many markers of a line do, in their place."""
-    classes = {child.get("class") for child in group}
-    if len(group) > 1 and len(classes) == 1 and None not in classes:
-        group.set("class", " ".join(filter(None, [group.get("class"), *classes])))
+def _hoisted(element: ET.Element) -> list[ET.Element]:
+    """Return the element with the classes that neighbours share in one place: many markers of a line, all labels of an axis."""
+    element[:] = _labels_together([part for child in element for part in _hoisted(child)])
+    return _shared(element) if element.tag == "g" else [element]
+
+
+def _labels_together(elements: list[ET.Element]) -> list[ET.Element]:
+    """Return the elements with each run of texts in a group, where they share a class."""
+    result = []
+    for is_text, run in groupby(elements, lambda element: element.tag == "text"):
+        if is_text:
+            group = ET.Element("g")
+            group.text = group.tail = "\n"
+            group.extend(run)
+            run = _shared(group)
+        result += run
+    return result
+
+
+def _shared(group: ET.Element) -> list[ET.Element]:
+    """Return the group with the classes that all its children have, or its children if nothing else is left of it.
+
+    A lone `<use>` stays in its group: a clip of its own would move with it.
+    """
+    if len(group) > 1:
+        names = [name for name in _classes(group[0]) if all(name in _classes(child) for child in group)]
         for child in group:
-            del child.attrib["class"]
+            _set_classes(child, [name for name in _classes(child) if name not in names])
+        _set_classes(group, _classes(group) + names)
+        bare = [child.tag == "g" and not child.attrib for child in group]
+        group[:] = [
+            part for child, gone in zip(group, bare, strict=True) for part in (child if gone else [child])
+        ]
+    elif group.attrib.keys() <= {"class"} and group[0].tag != "use":
+        _set_classes(group[0], _classes(group[0]) + _classes(group))
+        return list(group)
+    return [group] if group.attrib else list(group)
+
+
+def _classes(element: ET.Element) -> list[str]:
+    return element.get("class", "").split()
+
+
+def _set_classes(element: ET.Element, names: list[str]) -> None:
+    element.attrib.pop("class", None)
+    if names:
+        element.set("class", " ".join(names))
 
 
 def _definitions_out(root: ET.Element, shared: SharedParts) -> dict[str, str]:
     """Move the shapes that a drawing defines to the shared ones. Return their new ids by old."""
-    ids = {}
+    ids, uses = {}, defaultdict(list)
+    for use in root.iter("use"):
+        uses[use.get(f"{_LINK}href").removeprefix("#")].append(use)
     for shape in [shape for definitions in root.iter("defs") for shape in definitions]:
         name = shape.attrib.pop("id")
+        if len({use.get("style", "") for use in uses[name]}) == 1:  # a marker: its look is the shape's own
+            shape.set("style", uses[name][0].get("style", ""))
+            for use in uses[name]:
+                use.attrib.pop("style", None)
         for part in shape.iter():
             part.attrib = _attributes(part, {}, shared)
         ids[name] = shared.id_of(shape)
@@ -176,9 +225,12 @@ def _without_font(style: str) -> str:
 
 
 def _shorter(attribute: str, value: str) -> str:
-    """Return the coordinates of an attribute with few digits, those of a path without spaces around its commands."""
+    """Return the coordinates of an attribute with few digits, those of a path without spaces around its commands and with H and V."""
     value = _NUMBER.sub(_short, value)
-    return _AROUND_COMMAND.sub(r"\1", value.strip()) if attribute == "d" else value
+    if attribute != "d":
+        return value
+    value = _AROUND_COMMAND.sub(r"\1", value.strip())
+    return _UPRIGHT.sub(r"\1 \2V", _LEVEL.sub(r"\1H\2", value))
 
 
 def _short(match: re.Match) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from bench.report.numbers import SIGNIFICANT
 from bench.results.setting import Setting
 
 _TEX = {
@@ -31,9 +32,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell. text: as printed. value: to sort by (None: last). mark: `best`, `tied`, `significant`, a verdict or "".
+    """A cell. text: as printed. value: to sort by (None: last). mark: `best`, `tied`, a verdict or "", and
+    `better` or `worse` for a significant difference.
 
-    link: target of the text. note: shown on hover. tint: above zero for better, below zero for worse.
+    link: target of the text. note: shown on hover.
     """
 
     text: str
@@ -41,7 +43,6 @@ class Cell:
     mark: str = ""
     link: str = ""
     note: str = ""
-    tint: float | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,13 @@ def words(*texts: str) -> list[Cell]:
 def text_columns(*labels: str, minor: tuple[str, ...] = ()) -> list[Column]:
     """Return columns of text with these labels."""
     return [Column(label, numeric=False, minor=label in minor) for label in labels]
+
+
+def significance(gain: float, p_holm: float) -> str:
+    """Return the mark of a difference: `better` or `worse` where it is significant."""
+    if not p_holm < SIGNIFICANT:  # undefined with one seed
+        return ""
+    return "better" if gain > 0 else "worse"
 
 
 def algorithm_cell(setting: Setting, algorithm: str, title: str) -> Cell:

@@ -1,8 +1,9 @@
 "use strict";
 
-// Value of a cell to sort by: its number where it has one, else its text; empty cells go last in either direction.
+// Value of a cell to sort by: its own, else the text of a cell in a column of words; empty cells go last in either direction.
 function sortKey(cell) {
-  const text = cell.dataset.value ?? "";
+  const shown = cell.classList.contains("word") ? cell.textContent.trim().replace(/^–$/, "") : "";
+  const text = cell.dataset.value ?? shown;
   const value = text === "" ? NaN : Number(text);
   return Number.isNaN(value) ? text.toLowerCase() : value;
 }
@@ -10,7 +11,7 @@ function sortKey(cell) {
 function sortBy(table, heading) {
   const headings = [...heading.parentElement.children];
   const column = headings.indexOf(heading);
-  const numeric = heading.classList.contains("num");
+  const numeric = !heading.classList.contains("word");
   const before = heading.getAttribute("aria-sort");
   const descending = before === "none" ? numeric : before === "ascending";
   headings.forEach((other) => other.setAttribute("aria-sort", "none"));

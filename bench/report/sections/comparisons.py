@@ -9,10 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.axes import dot_line, gid, is_error, label_margin, named_rows
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import SIGNIFICANT, counted, listed, number, p_value, reach
+from bench.report.numbers import counted, listed, number, p_value, reach
 from bench.report.style import Style
 from bench.report.summary import Summary
-from bench.report.table import Cell, Column, Row, Table, text_columns, words
+from bench.report.table import Cell, Column, Row, Table, significance, text_columns, words
 from bench.results.condition import clean
 from bench.results.metrics import METRICS
 from bench.results.setting import at, dataset_label, settings
@@ -114,6 +114,5 @@ def _difference(pair, metric: str, sign: int) -> Cell:
     value = sign * pair.difference
     low, high = sorted((sign * pair.low, sign * pair.high))
     note = f"95 % interval {reach(low, high, metric, True)}; Holm p {p_value(pair.p_holm)}"
-    mark = "significant" if pair.p_holm < SIGNIFICANT else ""
-    tint = METRICS[metric].sign * value if mark else None
-    return Cell(number(value, metric, True), value, mark, note=note, tint=tint)
+    mark = significance(METRICS[metric].sign * value, pair.p_holm)
+    return Cell(number(value, metric, True), value, mark, note=note)

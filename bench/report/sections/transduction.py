@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 
 from bench.report.axes import gid, label_margin, named_rows
 from bench.report.figure import Figure, Panel
-from bench.report.numbers import SIGNIFICANT, number, p_value, plus_minus, reach
+from bench.report.numbers import number, p_value, plus_minus, reach
 from bench.report.style import Style
 from bench.report.summary import Summary
-from bench.report.table import Cell, Column, Row, Table, algorithm_cell, text_columns, words
+from bench.report.table import Cell, Column, Row, Table, algorithm_cell, significance, text_columns, words
 from bench.results.condition import MODES
 from bench.results.metrics import METRICS
 from bench.results.setting import at, settings
@@ -83,10 +83,9 @@ def _value(row: dict, mode: str) -> Cell:
 
 
 def _paired(row: dict) -> list[Cell]:
-    difference, significant = row["difference"], row["p_holm"] < SIGNIFICANT
-    mark, tint = ("significant", difference) if significant else ("", None)
+    difference = row["difference"]
     return [
-        Cell(number(difference, sign=True), difference, mark, tint=tint),
+        Cell(number(difference, sign=True), difference, significance(difference, row["p_holm"])),
         Cell(reach(row["low"], row["high"], sign=True)),
         Cell(p_value(row["p_holm"]), row["p_holm"]),
     ]
