@@ -9,7 +9,8 @@ import pytest
 from bench.paths import ROOT
 from bench.results.condition import CONDITION_COLUMNS
 from bench.results.run_folder import read_run
-from bench.statistics.export import COLUMNS
+from bench.statistics.export import COLUMNS, export
+from bench.study.study import load_study
 from tests import planted
 from tests.planted import RUN, bench, folder
 
@@ -23,7 +24,7 @@ def exported(tmp_path_factory):
         study = planted.write_study(
             home,
             algorithms=["protonet", "pixel_nn", "matching"],
-            shifts={"episodes": 4, "severities": {"shear": [1]}},
+            shifts={"episodes": 4, "severities": {"shear": [1, 3]}},
         )
         assert bench("export", study) == 2, "nothing has been trained"
         for name in ("protonet", "pixel_nn"):
@@ -31,6 +32,7 @@ def exported(tmp_path_factory):
         assert bench("export", study) == 0
         first = (home / "results" / "tiny" / "measured.parquet").read_bytes()
         assert bench("export", study, "--out", home / "again.parquet") == 0
+        export(load_study(study), home / "summed_up.parquet", summed_up=True)
     assert first == (home / "again.parquet").read_bytes()
     return home, pd.read_parquet(home / "again.parquet")
 
@@ -57,6 +59,41 @@ def test_every_episode_of_every_metric_is_there(exported):
             np.testing.assert_allclose(found.loc[list(expected.index)], expected, rtol=1e-6)
         assert "mse" not in set(rows["metric"]), "a metric of the other kind of task has no rows"
     assert set(frame["algorithm"]) == {"protonet", "pixel_nn"}, "a run that is missing has no rows"
+
+
+def test_summed_up_has_calibration_where_the_page_has_it(exported):
+    home, frame = exported
+    lower = frame["severity"].between(0, 3, inclusive="neither")
+    calibration = frame["metric"].isin(["nll", "brier", "confidence", "ece"])
+    assert (lower & calibration).any() and (lower & ~calibration).any()
+    expected = frame[~(lower & calibration)].sort_values(list(COLUMNS)).reset_index(drop=True)
+    found = pd.read_parquet(home / "summed_up.parquet").sort_values(list(COLUMNS)).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, check_categorical=False)
+
+
+def test_the_committed_table_has_the_numbers_behind_the_committed_page():
+    folder = ROOT / "reports" / "reference" / "omniglot_cpu"
+    level = ("level", "==", "episode")
+    frame = pd.read_parquet(folder / "tidy.parquet", filters=[("metric", "in", ["accuracy", "brier"]), level])
+    frame["Setting"] = [
+        f"Omniglot {way}-way {shot}-shot" for way, shot in zip(frame["way"], frame["shot"], strict=True)
+    ]
+    place = ["Setting", "mode", "scope"]
+    learners = frame.groupby([*place, "shift"], observed=True)["title"].agg(frozenset)
+    everyone = learners.groupby(place, observed=True).agg(lambda sets: frozenset.union(*sets))
+    of_all = [
+        key for key, titles in learners.items() if titles == everyone[key[:3]]
+    ]  # a mean is over shifts of all
+    frame = frame[frame["metric"].eq("brier")]
+    means = frame.groupby([*place, "shift", "title"], observed=True)["value"].mean().reset_index("title")
+    means = means[means.index.isin(of_all)].set_index("title", append=True)["value"]
+    means = means.groupby(["scope", "Setting", "title", "mode"], observed=True).mean()
+    printed = pd.read_csv(folder / "tables" / "calibration.csv").set_index(["Setting", "Algorithm", "Mode"])
+    for scope, heading in (("clean", "In distribution"), ("task", "Hardest shifts, whole task shifted")):
+        column = printed[f"{heading}: Brier score"].dropna()
+        ours = means.loc[scope].rename_axis(column.index.names)
+        assert len(column) > 20
+        np.testing.assert_allclose(ours.loc[column.index], column, atol=0.0006)
 
 
 def test_curves_and_costs_are_there(exported):

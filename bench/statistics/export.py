@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.results.condition import CONDITION_COLUMNS
+from bench.results.condition import CONDITION_COLUMNS, as_trained, exact
 from bench.results.files import atomic_write
 from bench.results.metrics import METRICS
 from bench.results.run_folder import RunResult, read_run
@@ -49,10 +49,11 @@ COMPRESSED = {
 }
 
 
-def export(study: Study, path: Path) -> tuple[int, int]:
+def export(study: Study, path: Path, summed_up: bool = False) -> tuple[int, int]:
     """Write the table of a study's runs as parquet; return the numbers of rows and of runs with results.
 
-    A few runs are in memory at a time. ValueError: no run has been trained.
+    A few runs are in memory at a time. summed_up: of the scores of calibration, only those that the page sums up, in
+    distribution and under the hardest shifts. ValueError: no run has been trained.
     """
     schema = pa.schema([(name, _arrow(kind)) for name, kind in COLUMNS.items()])
     results = [result for run in study.runs() if (result := read_run(run.folder)).run is not None]
@@ -67,7 +68,7 @@ def export(study: Study, path: Path) -> tuple[int, int]:
         with pq.ParquetWriter(part, schema, **COMPRESSED) as writer:
             for first in range(0, len(results), TOGETHER):
                 several = results[first : first + TOGETHER]
-                table = pa.concat_tables(table_of(result, schema) for result in several)
+                table = pa.concat_tables(table_of(result, schema, summed_up) for result in several)
                 rows += len(table)
                 by_metric = pc.sort_indices(table["metric"].cast(pa.string()))
                 writer.write_table(table.take(by_metric))
@@ -76,9 +77,9 @@ def export(study: Study, path: Path) -> tuple[int, int]:
     return rows, len(results)
 
 
-def table_of(result: RunResult, schema: pa.Schema) -> pa.Table:
+def table_of(result: RunResult, schema: pa.Schema, summed_up: bool) -> pa.Table:
     """Every number of one run: its test episodes, its learning curve, its costs."""
-    frame = pd.concat([part for part in _parts(result) if len(part)], ignore_index=True)
+    frame = pd.concat([part for part in _parts(result, summed_up) if len(part)], ignore_index=True)
     for column in RUN_COLUMNS:
         frame[column] = [result.status if column == "status" else result.run.get(column)] * len(frame)
     frame = frame.reindex(columns=list(COLUMNS))
@@ -88,12 +89,14 @@ def table_of(result: RunResult, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pandas(frame, schema, preserve_index=False)
 
 
-def _parts(result: RunResult) -> Iterator[pd.DataFrame]:
+def _parts(result: RunResult, summed_up: bool) -> Iterator[pd.DataFrame]:
     if result.scored:
         measured = [name for name in EPISODE_COLUMNS if name in METRICS]
         episodes = result.episodes().rename(columns=STRENGTH)
         keys = [column for column in episodes if column not in measured]
-        yield episodes.melt(keys, measured, "metric").dropna(subset="value").assign(level=EPISODE)
+        for metric in measured:
+            rows = _summed_up(result, episodes) if summed_up and metric != result.metric else episodes
+            yield rows.melt(keys, [metric], "metric").dropna(subset="value").assign(level=EPISODE)
     curve = [name for name in HISTORY_COLUMNS if name != "step"]
     yield result.history().melt(["step"], curve, "metric").dropna(subset="value").assign(level=VALIDATION)
     costs = dict(result.run["training"])
@@ -102,6 +105,13 @@ def _parts(result: RunResult) -> Iterator[pd.DataFrame]:
         costs |= {key: result.test.get(key) for key in TEST_COSTS}
     found = {key: float(value) for key, value in costs.items() if value is not None}
     yield pd.DataFrame({"metric": found.keys(), "value": found.values(), "level": RUN})
+
+
+def _summed_up(result: RunResult, episodes: pd.DataFrame) -> pd.DataFrame:
+    """Return the episodes on tasks as trained for, without shifts and with each shift at its highest severity."""
+    highest = episodes.groupby(["shift", "scope"])["severity"].transform("max")
+    own = as_trained(episodes.assign(way=result.run["way"], shot=result.run["shot"]))
+    return episodes[own & episodes["severity"].eq(highest) & ~exact(episodes)]
 
 
 def _arrow(kind: str) -> pa.DataType:

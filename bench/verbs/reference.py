@@ -77,14 +77,15 @@ def tested(folder: Path, studies: dict[str, Study]) -> Path:
 def write_report(study: KeptStudy, tidy: bool) -> None:
     """Write tables, claims and page of the reference results of a study, and its tidy table where asked for.
 
-    The table repeats the kept episodes in another form, so only the study that the README shows has it in the repository.
+    The table repeats the kept episodes in another form, so only the study that the README shows has it in the repository,
+    without the scores of calibration that its page does not sum up.
     """
     with reference_results():
         summarize(study)
         write_claims(study)
         page = build_report(study)
         if tidy:
-            export(study, reports_root() / study.name / "tidy.parquet")
+            export(study, reports_root() / study.name / "tidy.parquet", summed_up=True)
     print(f"wrote {page}", flush=True)
 
 
