@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from bench.results.condition import own_condition
 from bench.results.run_folder import read_run
 from bench.results.setting import Setting
 from bench.statistics import calibration, intervals
-from bench.statistics.gather import LearnerResults
+from bench.statistics.gather import LearnerResults, gather_all
 from bench.statistics.summarize import summarize
 from bench.study.study import load_study
 from tasks.seeds import numpy_generator
@@ -138,6 +139,23 @@ def test_the_other_scores_have_the_intervals_of_their_episodes(made):
         assert tuple(scores.loc[metric, ["mean", "low", "high"]]) == pytest.approx(
             expected, rel=1e-4, abs=1e-6
         )
+
+
+def test_a_seed_of_an_older_record_leaves_the_scores_of_the_others(made):
+    root, _ = made
+    older, newer = (
+        read_run(root / f"results/synthetic/glyphs/5way_1shot/maml/seed{seed}") for seed in (0, 1)
+    )
+    episodes = older.episodes()
+    episodes[[name for name in calibration.MEASURED if name != "accuracy"]] = np.nan
+    older = SimpleNamespace(run=older.run, metric="accuracy", episodes=lambda: episodes)
+    setting = Setting("glyphs", 5, 1)
+    mixed, alone = (
+        pd.DataFrame(calibration.score_rows(setting, [gather_all("maml", runs, list(calibration.MEASURED))]))
+        for runs in ([older, newer], [newer])
+    )
+    assert len(mixed) > 0 and mixed["n_seeds"].eq(1).all()
+    pd.testing.assert_frame_equal(mixed, alone)
 
 
 def test_bins_pool_seeds_and_shifts_and_leave_empty_ones_out(made):

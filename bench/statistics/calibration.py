@@ -19,6 +19,7 @@ from bench.statistics.gather import LearnerResults
 from bench.statistics.priors import priors_by_key
 
 ACCURACY = metrics.main_metric("classification")
+MEASURED = tuple(metrics.measured("classification"))
 SCORES = tuple(metrics.calibration("classification"))
 """Metrics of calibration_scores.csv. The mean calibration error of several episodes cannot be negative, an episode's can."""
 ERROR_RANGE = (0.0, 1.0)
@@ -79,27 +80,35 @@ def _by_group(setting: Setting, results: dict[str, LearnerResults]) -> dict[Grou
     """Return `SCORES` `[scores, seeds, episodes]` and the number of conditions of each group."""
     found = {}
     for group, members in condition_groups(setting, results[ACCURACY]).items():
-        shapes = {_shape(results, condition) for condition in members}
-        if len(shapes) == 1 and shapes != {
-            None
-        }:  # else edited between two seeds, or a seed has the accuracy only
-            means = _means(results, members)
+        if seeds := _complete(results, members):
+            means = _means(results, members, seeds)
             found[group] = np.stack([means[metric] for metric in SCORES]), len(members)
     return found
 
 
-def _shape(results: dict[str, LearnerResults], condition: Condition) -> tuple[int, ...] | None:
-    """Return the numbers of seeds and episodes of a condition; None where a metric lacks some of them."""
-    tables = [results[metric].values.get(condition) for metric in metrics.measured("classification")]
-    shapes = {None if table is None else table.shape for table in tables}
-    return shapes.pop() if len(shapes) == 1 else None
+def _complete(results: dict[str, LearnerResults], members: list[Condition]) -> list[int]:
+    """Return the seeds that have all metrics under all conditions; older records have the accuracy only."""
+    having = [set(results[metric].seeds.get(c, ())) for metric in MEASURED for c in members]
+    return sorted(set.intersection(*having))
 
 
-def _means(results: dict[str, LearnerResults], members: list[Condition]) -> dict[str, np.ndarray]:
-    """Return `[seeds, episodes]` by metric: the mean over the conditions, and the derived metric."""
+def _means(
+    results: dict[str, LearnerResults], members: list[Condition], seeds: list[int]
+) -> dict[str, np.ndarray]:
+    """Return `[seeds, episodes]` by metric: the mean over the conditions, and the derived metric.
+
+    Conditions may have different numbers of the same frozen episodes: those that all of them have count.
+    """
+    tables = {
+        metric: [
+            results[metric].values[c][[results[metric].seeds[c].index(s) for s in seeds]] for c in members
+        ]
+        for metric in MEASURED
+    }
+    fewest = min(table.shape[1] for several in tables.values() for table in several)
     means = {
-        metric: np.mean([results[metric].values[condition] for condition in members], axis=0)
-        for metric in metrics.measured("classification")
+        metric: np.mean([table[:, :fewest] for table in several], axis=0)
+        for metric, several in tables.items()
     }
     return means | {"overconfidence": means["confidence"] - means[ACCURACY]}
 

@@ -35,17 +35,21 @@ def effect(claim: dict, contestants: Contestants, mode: str) -> Effect:
     def table(name: str, at: dict) -> np.ndarray:
         return contestants.table(name, claim["metric"], at, mode)
 
+    def change(name: str, at: dict, other: dict) -> np.ndarray:
+        after, before = contestants.tables(name, claim["metric"], [at, other], mode)
+        return after - before
+
     names = contestants.algorithms(claim["left"])
     at = claim["left"].get("at", {})
     if "constant" in claim["right"]:
         return _effect(names, [], lambda name: table(name, at) - claim["right"]["constant"], contestants)
     other, beside = claim["right"].get("at", {}), contestants.algorithms(claim["right"])
     if names == beside:
-        return _effect(names, [], lambda name: _minus(table(name, at), table(name, other)), contestants)
+        return _effect(names, [], lambda name: change(name, at, other), contestants)
     if not claim["change"]:
         return _effect(names, beside, lambda name: table(name, at), contestants)
     if _same_episodes(at):
-        return _effect(names, beside, lambda name: _minus(table(name, at), table(name, {})), contestants)
+        return _effect(names, beside, lambda name: change(name, at, {}), contestants)
     after = _effect(names, beside, lambda name: table(name, at), contestants)
     before = _effect(names, beside, lambda name: table(name, {}), contestants)
     return replace(
@@ -56,12 +60,6 @@ def effect(claim: dict, contestants: Contestants, mode: str) -> Effect:
 def _same_episodes(at: dict) -> bool:
     """Whether the condition is tested on the first clean episodes: shifts and steps are, other tasks have their own."""
     return not {"test_tasks", "test_way", "test_shot"} & set(at)
-
-
-def _minus(table: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the difference of the same models on the episodes that both conditions have."""
-    seeds, episodes = (min(table.shape[axis], other.shape[axis]) for axis in (0, 1))
-    return table[:seeds, :episodes] - other[:seeds, :episodes]
 
 
 def _effect(left: list[str], right: list[str], statistic: Statistic, contestants: Contestants) -> Effect:

@@ -1,5 +1,6 @@
 """What a study has for a claim: the runs of one setting, and their values under the conditions that a side names."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from bench.results.condition import MODES, NO_SHIFT, OWN_STEPS, STANDARD, Condition
 from bench.results.run_folder import RunResult
 from bench.results.setting import Setting
-from bench.statistics.gather import LearnerResults, Values, gather
+from bench.statistics.gather import LearnerResults, gather
 from bench.statistics.intervals import Interval
 
 PAPER = "paper"
@@ -57,15 +58,27 @@ class Contestants:
 
         A learner without batch statistics has one mode, which stands for both. Raises Missing without such conditions.
         """
+        return self.tables(name, metric, [at], mode)[0]
+
+    def tables(self, name: str, metric: str, several: list[dict], mode: str) -> list[np.ndarray]:
+        """Return a table for each `at`, all of the same seeds and episodes."""
         results = self._results(name, metric)
-        tables = (
-            results.reported() if mode == PAPER or not self._has_both(results) else _in_mode(results, mode)
-        )
-        found = [tables[condition] for condition in self._matching(tables, at)]
-        if not found:
-            raise Missing(f"{name} was not tested under {at or 'the tasks it was trained for'}")
-        seeds, episodes = (min(table.shape[axis] for table in found) for axis in (0, 1))
-        return np.mean([table[:seeds, :episodes] for table in found], axis=0)
+        found = [self._conditions(results, at, mode) for at in several]
+        lacking = next((at for at, conditions in zip(several, found, strict=True) if not conditions), None)
+        if lacking is not None:
+            raise Missing(f"{name} was not tested under {lacking or 'the tasks it was trained for'}")
+        tables = iter(results.together([condition for conditions in found for condition in conditions]))
+        means = [np.mean([next(tables) for _ in conditions], axis=0) for conditions in found]
+        if not len(means[0]):
+            raise Missing(f"no seed of {name} was tested under all of {several}")
+        return means
+
+    def _conditions(self, results: LearnerResults, at: dict, mode: str) -> list[Condition]:
+        """Return the conditions that `at` names, in a mode."""
+        own = mode == PAPER or not self._has_both(results)
+        wanted = results.reported_mode if own and results.values else mode
+        tested = {c.any_mode(): c for c in results.values if c.mode == wanted}
+        return [tested[condition] for condition in self._matching(tested, at)]
 
     def modes(self, names: list[str], metric: str, at: dict) -> list[str]:
         """Return the modes in which all these learners can be compared: one that stands for all, or each common one.
@@ -76,7 +89,7 @@ class Contestants:
         stand = {one.reported_mode for one in both}
         if len(stand) < 2:
             return [*stand] or [PAPER]
-        common = [mode for mode in MODES if all(self._matching(_in_mode(one, mode), at) for one in both)]
+        common = [mode for mode in MODES if all(self._matching(one.in_mode(mode), at) for one in both)]
         if not common:
             what = "shifts were" if "shift" in at else "these tasks were"
             raise Missing(f"{what} tested in the paper's mode only, and the learners differ in it")
@@ -91,16 +104,12 @@ class Contestants:
     def _has_both(results: LearnerResults) -> bool:
         return len({condition.mode for condition in results.values}) > 1
 
-    def _matching(self, tables: Values, at: dict) -> list[Condition]:
+    def _matching(self, tables: Iterable[Condition], at: dict) -> list[Condition]:
         """Return the conditions that `at` names; exact strengths belong to no claim."""
         tested = [condition for condition in tables if not condition.exact]
         own = {"shift": [NO_SHIFT], "test_tasks": STANDARD, "test_steps": OWN_STEPS}
         wanted = own | {"test_way": self.setting.way, "test_shot": self.setting.shot} | at
         return [condition for condition in tested if _matches(condition, wanted, tested)]
-
-
-def _in_mode(results: LearnerResults, mode: str) -> Values:
-    return {c.any_mode(): table for c, table in results.values.items() if c.mode == mode}
 
 
 def _matches(condition: Condition, wanted: dict, tested: list[Condition]) -> bool:

@@ -13,11 +13,11 @@ import numpy as np
 from bench.results.condition import ALL_SHIFTS
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
-from bench.statistics.gather import LearnerResults, common
+from bench.statistics.gather import LearnerResults
 from bench.statistics.intervals import contrast
 from bench.statistics.priors import priors_by_key
 from bench.statistics.seed_variance import SeedPrior
-from bench.statistics.severities import Curve, severity_curves
+from bench.statistics.severities import Curve, curves_of, severity_conditions
 
 FAMILIES = ("model-based", "optimization-based", "metric-based")
 """Families that have rows of their own, the averages over their algorithms."""
@@ -75,21 +75,18 @@ def degradation_rows(setting: Setting, learners: list[LearnerResults]) -> list[d
 
 def _tables(setting: Setting, results: LearnerResults) -> tuple[Tables, dict[Key, int]]:
     """Return area and slope, and the highest severity, by scope and shift."""
-    curves = severity_curves(setting, results)
-    tables, highest = {}, {}
-    for key, curve in curves.items():
+    conditions = severity_conditions(setting, results)
+    tables, highest, counted = {}, {}, defaultdict(list)
+    for key, found in conditions.items():
+        (curve,) = curves_of(results, [found])
         tables[key], highest[key] = _area_and_slope(curve), max(curve)
-    counted = {
-        key: {
-            severity: curve[severity] for severity in curve if not severity or results.counts(*key, severity)
-        }
-        for key, curve in curves.items()
-    }
-    counted = {key: curve for key, curve in counted.items() if len(curve) > 1}
-    for scope in dict.fromkeys(scope for scope, _ in counted):
-        found = [curve for key, curve in counted.items() if key[0] == scope]
-        tables[scope, ALL_SHIFTS] = common([_area_and_slope(curve) for curve in found]).mean(axis=0)
-        highest[scope, ALL_SHIFTS] = max(map(max, found))
+        shared = {s: c for s, c in found.items() if not s or results.counts(*key, s)}
+        if len(shared) > 1:
+            counted[key[0]].append(shared)
+    for scope, several in counted.items():
+        areas = [_area_and_slope(curve) for curve in curves_of(results, several)]
+        tables[scope, ALL_SHIFTS] = np.mean(areas, axis=0)
+        highest[scope, ALL_SHIFTS] = max(map(max, several))
     return tables, highest
 
 

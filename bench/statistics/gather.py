@@ -21,7 +21,8 @@ REPORTED = "reported"
 class LearnerResults:
     """What one learner scored in one setting, on one metric.
 
-    record: run.json of its first seed. shared: by mode, the shifted conditions that all learners of the setting were tested
+    record: run.json of its first seed. seeds: by condition, the positions among its runs of the seeds in a table, which are
+    fewer where older records lack a metric. shared: by mode, the shifted conditions that all learners of the setting were tested
     under; without it, all of its own count.
     """
 
@@ -29,6 +30,7 @@ class LearnerResults:
     record: dict
     metric: str
     values: Values
+    seeds: dict[Condition, tuple[int, ...]] = field(default_factory=dict)
     shared: dict[str, frozenset[Place]] = field(default_factory=dict)
 
     @property
@@ -44,6 +46,30 @@ class LearnerResults:
         """Return the values in one mode, by condition without the mode."""
         return {c.any_mode(): values for c, values in self.values.items() if c.mode == mode}
 
+    def seeds_of(self, condition: Condition) -> tuple[int, ...]:
+        """Return the positions among the learner's runs of the seeds in a table."""
+        return self.seeds.get(condition, tuple(range(len(self.values[condition]))))
+
+    def together(self, conditions: list[Condition]) -> list[np.ndarray]:
+        """Return the tables of some conditions on the seeds and episodes that all of them have, so that they are paired.
+
+        Of older records, a seed may lack a condition: the tables are then of fewer seeds, or of none.
+        """
+        seeds = [self.seeds_of(condition) for condition in conditions]
+        shared = [seed for seed in seeds[0] if all(seed in some for some in seeds)]
+        tables = [
+            self.values[c][[some.index(s) for s in shared]] for c, some in zip(conditions, seeds, strict=True)
+        ]
+        fewest = min(table.shape[1] for table in tables)
+        return [table[:, :fewest] for table in tables]
+
+    def places(self, mode: str) -> frozenset[Place]:
+        """Return the graded shifts that all of its seeds were tested under in a mode, or in the reported one."""
+        wanted = self.reported_mode if mode == REPORTED and self.values else mode
+        graded = {c: set(self.seeds_of(c)) for c in self.values if c.graded and c.mode == wanted}
+        every = set().union(*graded.values())
+        return frozenset((c.scope, c.shift, c.severity) for c, seeds in graded.items() if seeds == every)
+
     def counts(self, scope: str, shift: str, severity: int, mode: str = REPORTED) -> bool:
         """Whether a mean over shifts counts a condition: means of learners are compared, so they are over the same shifts."""
         return mode not in self.shared or (scope, shift, severity) in self.shared[mode]
@@ -52,15 +78,13 @@ class LearnerResults:
 def with_shared(learners: list[LearnerResults]) -> list[LearnerResults]:
     """Return the learners of a setting, each with the shifted conditions that all of them were tested under, by mode.
 
+    With all of their seeds, so that a mean over them is of as many seeds as there are.
+
     Learners that were tested under no shift at all in a mode do not narrow it.
     """
     shared = {}
     for mode in (REPORTED, *MODES):
-        places = [
-            frozenset((c.scope, c.shift, c.severity) for c in tested if c.graded)
-            for one in learners
-            for tested in [one.reported() if mode == REPORTED else one.in_mode(mode)]
-        ]
+        places = [one.places(mode) for one in learners]
         shared[mode] = frozenset.intersection(*filter(None, places)) if any(places) else frozenset()
     return [replace(one, shared=shared) for one in learners]
 
@@ -76,8 +100,8 @@ def gather(algorithm: str, runs: list[RunResult], metric: str | None = None) -> 
 
 def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dict[str, LearnerResults]:
     """Read several metrics as `gather` does, each file once; return the results by metric."""
-    columns = {metric: defaultdict(list) for metric in metrics}
-    for run in runs:
+    columns = {metric: defaultdict(dict) for metric in metrics}
+    for seed, run in enumerate(runs):
         episodes = run.episodes()
         starts = condition_starts(episodes)
         keys = episodes[CONDITION_COLUMNS].iloc[starts].itertuples(index=False)
@@ -88,21 +112,23 @@ def gather_all(algorithm: str, runs: list[RunResult], metrics: list[str]) -> dic
             for condition, part in zip(conditions, parts, strict=False):
                 values = part[~np.isnan(part)]
                 if len(values):
-                    columns[metric][condition].append(values)
+                    columns[metric][condition][seed] = values
     return {
-        metric: LearnerResults(algorithm, runs[0].run, metric, _stacked(columns[metric]))
-        for metric in metrics
+        metric: LearnerResults(
+            algorithm, runs[0].run, metric, _stacked(found), {c: tuple(found[c]) for c in found}
+        )
+        for metric, found in columns.items()
     }
 
 
-def _stacked(columns: dict[Condition, list[np.ndarray]]) -> Values:
+def _stacked(columns: dict[Condition, dict[int, np.ndarray]]) -> Values:
     """Return the seeds of each condition as one table, clean conditions first.
 
     Seeds may have been tested on different numbers of the same frozen episodes: those that all of them have count.
     """
     ordered = sorted(columns, key=lambda condition: condition.order)
-    fewest = {condition: min(map(len, columns[condition])) for condition in ordered}
-    return {c: np.stack([values[: fewest[c]] for values in columns[c]]) for c in ordered}
+    fewest = {condition: min(map(len, columns[condition].values())) for condition in ordered}
+    return {c: np.stack([values[: fewest[c]] for values in columns[c].values()]) for c in ordered}
 
 
 def batches(values: dict) -> list[tuple[list, np.ndarray]]:
@@ -111,14 +137,3 @@ def batches(values: dict) -> list[tuple[list, np.ndarray]]:
     for key, table in values.items():
         shapes[table.shape].append(key)
     return [(keys, np.stack([values[key] for key in keys])) for keys in shapes.values()]
-
-
-def same_shape(tables: list[np.ndarray]) -> bool:
-    """Whether all tables have the same numbers of seeds and episodes."""
-    return len({table.shape for table in tables}) == 1
-
-
-def common(tables: list[np.ndarray]) -> np.ndarray:
-    """Stack tables `[..., seeds, episodes]`, each cut to the first seeds and episodes that all of them have."""
-    seeds, episodes = (min(table.shape[axis] for table in tables) for axis in (-2, -1))
-    return np.stack([table[..., :seeds, :episodes] for table in tables])

@@ -12,11 +12,11 @@ from bench.results.condition import MODES
 from bench.results.metrics import clipped
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.degradation import FAMILIES
-from bench.statistics.gather import REPORTED, LearnerResults, common
+from bench.statistics.gather import REPORTED, LearnerResults
 from bench.statistics.intervals import contrast
 from bench.statistics.multiplicity import from_best
 from bench.statistics.seed_variance import SeedPrior, seed_prior
-from bench.statistics.severities import METRIC, severity_curves
+from bench.statistics.severities import METRIC, severity_conditions
 
 LOSS_COLUMNS = [
     *[*SETTING_COLUMNS, "scope", "mode", "kind", "algorithm", "title", "family"],
@@ -58,12 +58,15 @@ def loss_rows(setting: Setting, learners: list[LearnerResults], yardsticks: dict
 def _hardest(setting: Setting, results: LearnerResults, mode: str) -> Tables:
     """Return by scope the mean over the shifts, each at its highest severity, beside the clean values."""
     by_scope = defaultdict(list)
-    curves = severity_curves(setting, results, None if mode == REPORTED else mode)
-    for (scope, shift), curve in curves.items():
-        counted = [s for s in curve if s and results.counts(scope, shift, s, mode)]
+    found = severity_conditions(setting, results, None if mode == REPORTED else mode)
+    for (scope, shift), conditions in found.items():
+        counted = [s for s in conditions if s and results.counts(scope, shift, s, mode)]
         if counted:
-            by_scope[scope].append(np.stack([curve[0], curve[max(counted)]]))
-    return {scope: common(tables).mean(0) for scope, tables in by_scope.items()}
+            by_scope[scope] += [conditions[0], conditions[max(counted)]]
+    tables = {scope: np.stack(results.together(conditions)) for scope, conditions in by_scope.items()}
+    return {
+        scope: np.stack([table[0], table[1::2].mean(0)]) for scope, table in tables.items() if table.shape[1]
+    }
 
 
 def _families(tables: Tables, known: dict[str, dict]) -> dict[str, list[np.ndarray]]:

@@ -4,7 +4,7 @@ from bench.results.condition import MODES, own_condition
 from bench.results.metrics import clipped
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import LearnerResults, same_shape
+from bench.statistics.gather import LearnerResults
 from bench.statistics.multiplicity import holm
 from bench.statistics.priors import Priors
 from bench.statistics.seed_variance import seed_prior
@@ -24,8 +24,8 @@ def mode_rows(setting: Setting, learners: list[LearnerResults], priors: Priors) 
     """
     conditions, rows = [own_condition(setting, mode) for mode in MODES], []
     prior = priors.get(conditions[0].any_mode())
-    found = [(one, [one.values[c] for c in conditions if c in one.values]) for one in learners]
-    found = [(one, tables) for one, tables in found if len(tables) == len(MODES) and same_shape(tables)]
+    both = [one for one in learners if all(condition in one.values for condition in conditions)]
+    found = [(one, tables) for one in both if len((tables := one.together(conditions))[0])]
     of_difference = seed_prior([transductive - inductive for _, (inductive, transductive) in found])
     for one, (inductive, transductive) in found:
         difference = intervals.two_level_interval(transductive - inductive, prior=of_difference)

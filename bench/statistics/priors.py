@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from bench.results.condition import Condition
-from bench.statistics.gather import LearnerResults, Values, batches, same_shape
+from bench.statistics.gather import LearnerResults, Values, batches
 from bench.statistics.seed_variance import SeedPrior, seed_prior
 
 Key = TypeVar("Key")
@@ -27,11 +27,14 @@ def setting_priors(learners: list[LearnerResults]) -> Priors:
 
 def with_averages(results: LearnerResults) -> Values:
     """Return the reported values and, by scope, their mean over the shifts and severities that all learners share."""
-    values, scopes = results.reported(), defaultdict(list)
-    for condition, table in values.items():
-        if condition.graded and results.counts(condition.scope, condition.shift, condition.severity):
-            scopes[condition.mean_over_shifts()].append(table)
-    return values | {key: np.mean(tables, axis=0) for key, tables in scopes.items() if same_shape(tables)}
+    scopes = defaultdict(list)
+    for condition in results.values:
+        if condition.graded and condition.mode == results.reported_mode:
+            if results.counts(condition.scope, condition.shift, condition.severity):
+                scopes[condition.any_mode().mean_over_shifts()].append(condition)
+    tables = {key: results.together(conditions) for key, conditions in scopes.items()}
+    means = {key: np.mean(some, axis=0) for key, some in tables.items() if len(some[0])}
+    return results.reported() | means
 
 
 def joined(priors: list[SeedPrior | None]) -> SeedPrior | None:

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.results.condition import ALL_SHIFTS, NO_SHIFT, OWN_STEPS, STANDARD
+from bench.results.condition import ALL_SHIFTS, NO_SHIFT, OWN_STEPS, STANDARD, Condition
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.degradation import FAMILIES
-from bench.statistics.gather import LearnerResults, common
+from bench.statistics.gather import LearnerResults
 from bench.statistics.intervals import contrast
 from bench.statistics.priors import prior_of_measures
 from bench.statistics.seed_variance import SeedPrior
@@ -103,19 +103,27 @@ def _row(setting: Setting, key: Key, tables: list[np.ndarray], facts: dict, prio
 
 def _contrasts(setting: Setting, results: LearnerResults) -> dict[Key, np.ndarray]:
     """Return `MEASURES` `[4, seeds, episodes]` by remedy, at each shift and as the mean over the shifts."""
-    tables: dict[Place, np.ndarray] = {
-        (c.mode, c.scope, c.shift, c.severity, c.test_steps): values
-        for c, values in results.values.items()
+    tested: dict[Place, Condition] = {
+        (c.mode, c.scope, c.shift, c.severity, c.test_steps): c
+        for c in results.values
         if (c.test_way, c.test_shot, c.test_tasks) == (*setting[1:], STANDARD) and not c.exact
     }
-    found, by_shift = {}, defaultdict(list)
-    for key, places in _remedies(list(tables), results.reported_mode):
-        if all(place in tables for place in places):
-            with_clean, without_clean, with_it, without = common([tables[place] for place in places])
-            gains = with_clean - without_clean, with_it - without
-            found[key] = np.stack([*gains, gains[1] - gains[0], without - without_clean])
-            by_shift[key._replace(shift=ALL_SHIFTS)].append(found[key])
-    return found | {key: common(members).mean(0) for key, members in by_shift.items()}
+    members: dict[Key, list[list[Condition]]] = {}
+    over_shifts = defaultdict(list)
+    for key, places in _remedies(list(tested), results.reported_mode):
+        if all(place in tested for place in places):
+            members[key] = [[tested[place] for place in places]]
+            over_shifts[key._replace(shift=ALL_SHIFTS)] += members[key]
+    means = {key: _gains(results, several) for key, several in (members | over_shifts).items()}
+    return {key: table for key, table in means.items() if table.shape[1]}
+
+
+def _gains(results: LearnerResults, several: list[list[Condition]]) -> np.ndarray:
+    """Return `MEASURES`, the mean over some shifts. several: clean with and without a remedy, shifted with and without it."""
+    tables = np.stack(results.together([condition for one in several for condition in one]))
+    with_clean, without_clean, with_it, without = tables.reshape(-1, 4, *tables.shape[1:]).mean(0)
+    gains = with_clean - without_clean, with_it - without
+    return np.stack([*gains, gains[1] - gains[0], without - without_clean])
 
 
 def _remedies(tested: list[Place], mode: str) -> Iterator[tuple[Key, list[Place]]]:

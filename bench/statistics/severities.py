@@ -8,11 +8,12 @@ from collections import defaultdict
 
 import numpy as np
 
+from bench.results.condition import Condition
 from bench.results.episode_interval import episode_interval
 from bench.results.metrics import clipped, main_metric
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.cells import joined_means
-from bench.statistics.gather import LearnerResults, Place, common
+from bench.statistics.gather import LearnerResults, Place
 from bench.statistics.intervals import two_level_interval
 from bench.statistics.priors import batches_with_priors, priors_by_key
 from bench.statistics.seed_variance import SeedPrior
@@ -29,25 +30,31 @@ Curve = dict[int, np.ndarray]
 """Tables `[seeds, episodes]` by severity, 0 first, all on the same episodes."""
 
 
-def severity_curves(setting: Setting, results: LearnerResults, mode: str | None = None) -> dict[Key, Curve]:
-    """Return the values at each severity by scope and shift, on tasks as trained for. mode: by default the reported one."""
-    clean, shifted = None, defaultdict(dict)
-    tested = results.reported() if mode is None else results.in_mode(mode)
-    for condition, values in tested.items():
-        if not condition.as_trained(setting):
-            continue
-        if condition.clean:
-            clean = values
-        elif condition.graded:
-            shifted[condition.scope, condition.shift][condition.severity] = values
-    if clean is None:
-        return {}
-    curves = {}
-    for key, found in shifted.items():
-        severities = [0, *sorted(found)]
-        tables = common([clean, *(found[severity] for severity in severities[1:])])
-        curves[key] = dict(zip(severities, tables, strict=True))
-    return curves
+def severity_conditions(
+    setting: Setting, results: LearnerResults, mode: str | None = None
+) -> dict[Key, dict[int, Condition]]:
+    """Return the conditions at each severity, 0 the clean task, by scope and shift, on tasks as trained for.
+
+    A severity that not all seeds of the highest one were tested under is left out. mode: by default the reported one.
+    """
+    mode = mode or (results.reported_mode if results.values else None)
+    own = [c for c in results.values if c.mode == mode and c.as_trained(setting)]
+    clean, shifted = next((c for c in own if c.clean), None), defaultdict(dict)
+    for condition in own if clean else []:
+        if condition.graded:
+            shifted[condition.scope, condition.shift][condition.severity] = condition
+    found = {}
+    for key, by_severity in shifted.items():
+        wanted = set(results.seeds_of(by_severity[max(by_severity)]))
+        whole = [s for s in sorted(by_severity) if wanted <= set(results.seeds_of(by_severity[s]))]
+        found[key] = {0: clean, **{severity: by_severity[severity] for severity in whole}}
+    return found
+
+
+def curves_of(results: LearnerResults, several: list[dict[int, Condition]]) -> list[Curve]:
+    """Return the values under some learner's conditions by severity, all on the same seeds and episodes."""
+    tables = iter(results.together([condition for one in several for condition in one.values()]))
+    return [{severity: next(tables) for severity in one} for one in several]
 
 
 def severity_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
@@ -63,21 +70,18 @@ def severity_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict
     return [row for one, pairs in found for row in _learner_rows(setting, one, pairs, priors)]
 
 
-def _clean_curve(setting: Setting, results: LearnerResults) -> dict[Key, Curve]:
-    """Return the clean values on the episodes that all shifted conditions share; nothing where there are none."""
-    own = {c: values for c, values in results.reported().items() if c.as_trained(setting)}
-    shifted = [values for c, values in own.items() if not c.clean]
-    clean = [values for c, values in own.items() if c.clean]
-    return {("clean", "none"): {0: common([*clean, *shifted])[0]}} if clean and shifted else {}
-
-
 def _pairs(setting: Setting, results: LearnerResults) -> dict[Place, np.ndarray]:
-    """Return value and change `[2, seeds, episodes]` of a learner by place."""
-    return {
-        (*key, severity): np.stack([table, table - curve[0]])
-        for key, curve in (_clean_curve(setting, results) | severity_curves(setting, results)).items()
-        for severity, table in curve.items()
-    }
+    """Return value and change `[2, seeds, episodes]` of a learner by place, with the clean task as a shift of its own."""
+    found = severity_conditions(setting, results)
+    pairs = {}
+    if found:
+        clean = results.values[next(iter(found.values()))[0]]
+        shared = min(results.values[c].shape[1] for curve in found.values() for c in curve.values())
+        pairs["clean", "none", 0] = np.stack([clean[:, :shared], np.zeros_like(clean[:, :shared])])
+    for key, conditions in found.items():
+        (curve,) = curves_of(results, [conditions])
+        pairs |= {(*key, severity): np.stack([table, table - curve[0]]) for severity, table in curve.items()}
+    return pairs
 
 
 def _learner_rows(
