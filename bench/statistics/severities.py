@@ -41,7 +41,7 @@ def severity_conditions(
     own = [c for c in results.values if c.mode == mode and c.as_trained(setting)]
     clean, shifted = next((c for c in own if c.clean), None), defaultdict(dict)
     for condition in own if clean else []:
-        if condition.graded:
+        if condition.graded and {*results.seeds_of(clean)} & {*results.seeds_of(condition)}:
             shifted[condition.scope, condition.shift][condition.severity] = condition
     found = {}
     for key, by_severity in shifted.items():
