@@ -104,6 +104,10 @@ def test_remedies_and_modes_compare_a_seed_with_itself(learners):
     np.testing.assert_allclose(statistics["clean"], 0.02)
     np.testing.assert_allclose(statistics["mended"], 0, atol=1e-9)
     assert statistics["n_seeds"].eq(2).all()
+    support = rows[rows["part"].eq("support") & rows["algorithm"].eq("one")].set_index("shift")
+    assert support["n_seeds"].to_dict() == {"smear": 3, ALL_SHIFTS: 3}, (
+        "noise has no query scope, and few seeds"
+    )
     for row in mode_rows(SETTING, learners, setting_priors(learners)):
         assert row["difference"] == pytest.approx(0.02) and row["n_seeds"] == 2
 

@@ -18,7 +18,7 @@ import numpy as np
 from bench.results.condition import ALL_SHIFTS, NO_SHIFT, OWN_STEPS, STANDARD, Condition
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics.degradation import FAMILIES
-from bench.statistics.gather import LearnerResults
+from bench.statistics.gather import REPORTED, LearnerResults
 from bench.statistics.intervals import contrast
 from bench.statistics.priors import prior_of_measures
 from bench.statistics.seed_variance import SeedPrior
@@ -50,9 +50,9 @@ class Key(NamedTuple):
 
 
 def separation_rows(setting: Setting, learners: list[LearnerResults]) -> list[dict]:
-    """Return a row per remedy, shift and learner, then per family and for all of them; shift `all`: mean over the shifts.
+    """Return a row per remedy, shift and learner, then per family and for all of them.
 
-    Each shift is at its highest severity. Families and `all` are means over their algorithms, without variants.
+    Shift `all` is the mean over the shifts that all learners share, so that learners can be compared. Each shift is at its highest severity. Families and `all` are means over their algorithms, without variants.
     """
     members: dict[tuple[Key, str], list[np.ndarray]] = defaultdict(list)
     facts, by_key = {}, defaultdict(list)
@@ -102,7 +102,7 @@ def _row(setting: Setting, key: Key, tables: list[np.ndarray], facts: dict, prio
 
 
 def _contrasts(setting: Setting, results: LearnerResults) -> dict[Key, np.ndarray]:
-    """Return `MEASURES` `[4, seeds, episodes]` by remedy, at each shift and as the mean over the shifts."""
+    """Return `MEASURES` `[4, seeds, episodes]` by remedy, at each shift and as the mean over the shifts that all learners share."""
     tested: dict[Place, Condition] = {
         (c.mode, c.scope, c.shift, c.severity, c.test_steps): c
         for c in results.values
@@ -113,9 +113,16 @@ def _contrasts(setting: Setting, results: LearnerResults) -> dict[Key, np.ndarra
     for key, places in _remedies(list(tested), results.reported_mode):
         if all(place in tested for place in places):
             members[key] = [[tested[place] for place in places]]
-            over_shifts[key._replace(shift=ALL_SHIFTS)] += members[key]
+            if all(_shared(results, key, c) for c in members[key][0] if not c.clean):
+                over_shifts[key._replace(shift=ALL_SHIFTS)] += members[key]
     means = {key: _gains(results, several) for key, several in (members | over_shifts).items()}
     return {key: table for key, table in means.items() if table.shape[1]}
+
+
+def _shared(results: LearnerResults, key: Key, condition: Condition) -> bool:
+    """Whether all learners have a condition in the modes that are compared: both, or each its own."""
+    mode = condition.mode if key.part == STATISTICS else REPORTED
+    return results.counts(condition.scope, condition.shift, condition.severity, mode)
 
 
 def _gains(results: LearnerResults, several: list[list[Condition]]) -> np.ndarray:

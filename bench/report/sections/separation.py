@@ -19,8 +19,8 @@ ID, TITLE, ORDER = "separation", "What makes a learner robust", 45
 NOTHING = "This study tests no shifts at several severities."
 CAPTION = (
     "How many points of the loss under shift each remedy mends: what it gains on shifted tasks minus what it gains on clean "
-    "ones, with the same weights on the same episodes; mean over the shifts at their highest severity, with 95 % intervals. "
-    "To the right of zero, learners lose less with the remedy. Open diamonds: means over the learners of a family, and of "
+    "ones, with the same weights on the same episodes; mean over the shifts that all learners share, at their highest "
+    "severity, with 95 % intervals. To the right of zero, learners lose less with the remedy. Open diamonds: means over the learners of a family, and of "
     "all; their intervals hold for these learners."
 )
 TABLE = (
