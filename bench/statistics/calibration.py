@@ -15,7 +15,7 @@ from bench.results.condition import CONDITION_COLUMNS, Condition
 from bench.results.run_folder import RunResult
 from bench.results.setting import SETTING_COLUMNS, Setting
 from bench.statistics import intervals
-from bench.statistics.gather import LearnerResults
+from bench.statistics.gather import LearnerResults, paired
 from bench.statistics.priors import priors_by_key
 
 ACCURACY = metrics.main_metric("classification")
@@ -80,36 +80,25 @@ def _by_group(setting: Setting, results: dict[str, LearnerResults]) -> dict[Grou
     """Return `SCORES` `[scores, seeds, episodes]` and the number of conditions of each group."""
     found = {}
     for group, members in condition_groups(setting, results[ACCURACY]).items():
-        if seeds := _complete(results, members):
-            means = _means(results, members, seeds)
+        means = _means(results, members)
+        if means is not None:
             found[group] = np.stack([means[metric] for metric in SCORES]), len(members)
     return found
 
 
-def _complete(results: dict[str, LearnerResults], members: list[Condition]) -> list[int]:
-    """Return the seeds that have all metrics under all conditions; older records have the accuracy only."""
-    having = [set(results[metric].seeds.get(c, ())) for metric in MEASURED for c in members]
-    return sorted(set.intersection(*having))
-
-
-def _means(
-    results: dict[str, LearnerResults], members: list[Condition], seeds: list[int]
-) -> dict[str, np.ndarray]:
+def _means(results: dict[str, LearnerResults], members: list[Condition]) -> dict[str, np.ndarray] | None:
     """Return `[seeds, episodes]` by metric: the mean over the conditions, and the derived metric.
 
-    Conditions may have different numbers of the same frozen episodes: those that all of them have count.
+    Of the seeds that have all metrics under all conditions, None without any: older records have the accuracy only.
     """
-    tables = {
-        metric: [
-            results[metric].values[c][[results[metric].seeds[c].index(s) for s in seeds]] for c in members
-        ]
-        for metric in MEASURED
-    }
-    fewest = min(table.shape[1] for several in tables.values() for table in several)
-    means = {
-        metric: np.mean([table[:, :fewest] for table in several], axis=0)
-        for metric, several in tables.items()
-    }
+    places = [(results[metric], condition) for metric in MEASURED for condition in members]
+    if any(condition not in one.values for one, condition in places):
+        return None
+    tables = np.stack(paired(places))
+    if not tables.shape[1]:
+        return None
+    over_conditions = tables.reshape(len(MEASURED), len(members), *tables.shape[1:]).mean(1)
+    means = dict(zip(MEASURED, over_conditions, strict=True))
     return means | {"overconfidence": means["confidence"] - means[ACCURACY]}
 
 

@@ -94,9 +94,10 @@ def _parts(result: RunResult, summed_up: bool) -> Iterator[pd.DataFrame]:
         measured = [name for name in EPISODE_COLUMNS if name in METRICS]
         episodes = result.episodes().rename(columns=STRENGTH)
         keys = [column for column in episodes if column not in measured]
-        for metric in measured:
-            rows = _summed_up(result, episodes) if summed_up and metric != result.metric else episodes
-            yield rows.melt(keys, [metric], "metric").dropna(subset="value").assign(level=EPISODE)
+        others = [metric for metric in measured if metric != result.metric]
+        beside = _summed_up(result, episodes) if summed_up else episodes
+        for rows, names in ((episodes, [result.metric]), (beside, others)):
+            yield rows.melt(keys, names, "metric").dropna(subset="value").assign(level=EPISODE)
     curve = [name for name in HISTORY_COLUMNS if name != "step"]
     yield result.history().melt(["step"], curve, "metric").dropna(subset="value").assign(level=VALIDATION)
     costs = dict(result.run["training"])

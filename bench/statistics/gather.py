@@ -51,17 +51,8 @@ class LearnerResults:
         return self.seeds.get(condition, tuple(range(len(self.values[condition]))))
 
     def together(self, conditions: list[Condition]) -> list[np.ndarray]:
-        """Return the tables of some conditions on the seeds and episodes that all of them have, so that they are paired.
-
-        Of older records, a seed may lack a condition: the tables are then of fewer seeds, or of none.
-        """
-        seeds = [self.seeds_of(condition) for condition in conditions]
-        shared = [seed for seed in seeds[0] if all(seed in some for some in seeds)]
-        tables = [
-            self.values[c][[some.index(s) for s in shared]] for c, some in zip(conditions, seeds, strict=True)
-        ]
-        fewest = min(table.shape[1] for table in tables)
-        return [table[:, :fewest] for table in tables]
+        """Return the tables of some conditions as `paired` does."""
+        return paired([(self, condition) for condition in conditions])
 
     def places(self, mode: str) -> frozenset[Place]:
         """Return the graded shifts that all of its seeds were tested under in a mode, or in the reported one."""
@@ -73,6 +64,21 @@ class LearnerResults:
     def counts(self, scope: str, shift: str, severity: int, mode: str = REPORTED) -> bool:
         """Whether a mean over shifts counts a condition: means of learners are compared, so they are over the same shifts."""
         return mode not in self.shared or (scope, shift, severity) in self.shared[mode]
+
+
+def paired(places: list[tuple[LearnerResults, Condition]]) -> list[np.ndarray]:
+    """Return the tables of a learner under some conditions, and on some metrics, on the seeds and episodes that all have.
+
+    Of older records, a seed may lack a condition or a metric: the tables are then of fewer seeds, or of none.
+    """
+    seeds = [one.seeds_of(condition) for one, condition in places]
+    shared = [seed for seed in seeds[0] if all(seed in some for some in seeds)]
+    tables = [
+        one.values[condition][[some.index(seed) for seed in shared]]
+        for (one, condition), some in zip(places, seeds, strict=True)
+    ]
+    fewest = min(table.shape[1] for table in tables)
+    return [table[:, :fewest] for table in tables]
 
 
 def with_shared(learners: list[LearnerResults]) -> list[LearnerResults]:

@@ -16,7 +16,7 @@ from bench.statistics.gather import REPORTED, LearnerResults
 from bench.statistics.intervals import contrast
 from bench.statistics.multiplicity import from_best
 from bench.statistics.seed_variance import SeedPrior, seed_prior
-from bench.statistics.severities import METRIC, severity_conditions
+from bench.statistics.severities import METRIC, curves_of, severity_conditions
 
 LOSS_COLUMNS = [
     *[*SETTING_COLUMNS, "scope", "mode", "kind", "algorithm", "title", "family"],
@@ -62,11 +62,12 @@ def _hardest(setting: Setting, results: LearnerResults, mode: str) -> Tables:
     for (scope, shift), conditions in found.items():
         counted = [s for s in conditions if s and results.counts(scope, shift, s, mode)]
         if counted:
-            by_scope[scope] += [conditions[0], conditions[max(counted)]]
-    tables = {scope: np.stack(results.together(conditions)) for scope, conditions in by_scope.items()}
-    return {
-        scope: np.stack([table[0], table[1::2].mean(0)]) for scope, table in tables.items() if table.shape[1]
+            by_scope[scope].append({severity: conditions[severity] for severity in (0, max(counted))})
+    tables = {
+        scope: np.mean([list(curve.values()) for curve in curves_of(results, several)], axis=0)
+        for scope, several in by_scope.items()
     }
+    return {scope: table for scope, table in tables.items() if table.shape[1]}
 
 
 def _families(tables: Tables, known: dict[str, dict]) -> dict[str, list[np.ndarray]]:

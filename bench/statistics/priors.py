@@ -29,9 +29,9 @@ def with_averages(results: LearnerResults) -> Values:
     """Return the reported values and, by scope, their mean over the shifts and severities that all learners share."""
     scopes = defaultdict(list)
     for condition in results.values:
-        if condition.graded and condition.mode == results.reported_mode:
-            if results.counts(condition.scope, condition.shift, condition.severity):
-                scopes[condition.any_mode().mean_over_shifts()].append(condition)
+        own = condition.graded and condition.mode == results.reported_mode
+        if own and results.counts(condition.scope, condition.shift, condition.severity):
+            scopes[condition.any_mode().mean_over_shifts()].append(condition)
     tables = {key: results.together(conditions) for key, conditions in scopes.items()}
     means = {key: np.mean(some, axis=0) for key, some in tables.items() if len(some[0])}
     return results.reported() | means

@@ -20,8 +20,8 @@ NOTHING = "This study tests no shifts at several severities."
 CAPTION = (
     "How many points of the loss under shift each remedy mends: what it gains on shifted tasks minus what it gains on clean "
     "ones, with the same weights on the same episodes; mean over the shifts that all learners share, at their highest "
-    "severity, with 95 % intervals. To the right of zero, learners lose less with the remedy. Open diamonds: means over the learners of a family, and of "
-    "all; their intervals hold for these learners."
+    "severity, with 95 % intervals. To the right of zero, learners lose less with the remedy. Open diamonds: means over the "
+    "learners of a family, and of all; their intervals hold for these learners."
 )
 TABLE = (
     "Loss: change against the clean task without the remedy. Gain: with the remedy minus without it, on clean and on shifted "
