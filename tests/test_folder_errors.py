@@ -35,6 +35,14 @@ def no_image(root):
     (root / "c" / "1.png").write_text("<html>")
 
 
+def dangling(root):
+    (root / "c" / "9.png").symlink_to(root / "nowhere.png")
+
+
+def dangling_list(root):
+    (root / "split.csv").symlink_to(root / "nowhere.csv")
+
+
 def one_name(root):
     classes(root, ["A "])
 
@@ -83,6 +91,8 @@ FAULTS = {
     single: r"one picture.*g \(.*only.png\); add pictures or remove",
     corrupt: r"c/1.png: not a readable image.*: replace it or remove it",
     no_image: r"c/1.png: not a readable image.*: replace it or remove it",
+    dangling: r"c/9.png: not a readable image \(No such file or directory\): replace it or remove it",
+    dangling_list: r"split.csv: No such file or directory: put it back, make it readable or remove it",
     one_name: r"two classes of one name, 'A ' .* and 'a' .*: rename one",
     two_parts: r"class y is in two parts: .*test/y/0.png in test, .*train/y/0.png in train; .*rename or move",
     stray: r"1 pictures lie in no class folder, e.g. stray.png",
@@ -103,6 +113,13 @@ def test_a_fault_is_named_and_leaves_nothing(tmp_path, fault):
     with pytest.raises(DataError, match=FAULTS[fault]):
         prepare(f"folder:{tmp_path / 'own'}", tmp_path / "prepared")
     assert all(path.name.endswith(".lock") for path in (tmp_path / "prepared").iterdir())
+
+
+def test_a_link_that_leads_nowhere_and_is_no_picture_is_left_out(tmp_path):
+    classes(tmp_path / "own")
+    (tmp_path / "own" / "readme").symlink_to(tmp_path / "nowhere")
+    data = prepare(f"folder:{tmp_path / 'own'}", tmp_path / "prepared")
+    assert "Not images, left out: readme." in data.meta["notes"]
 
 
 def test_a_failed_attempt_keeps_what_was_prepared_before(tmp_path):

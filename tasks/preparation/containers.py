@@ -54,10 +54,17 @@ class Container:
         return [name for name in self.names if PurePosixPath(name).suffix.casefold() in IMAGES]
 
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """The named files as (name, bytes), in the order of the names."""
+        """The named files as (name, bytes), in the order of the names. DataError: a file that cannot be read."""
         if self.path.is_dir():
-            return ((name, (self.path / name).read_bytes()) for name in names)
+            return ((name, _read(self.path / name)) for name in names)
         return _open(self.path).read(names)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}: put it back, make it readable or remove it") from error
 
 
 def _open(path: Path) -> Archive:

@@ -15,7 +15,8 @@ UNREADABLE = (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBo
 
 def unreadable(error: Exception) -> str:
     """Say that an image cannot be read, and why. Of an unknown format, Pillow tells no more than an object's address."""
-    return "not a readable image" + ("" if isinstance(error, UnidentifiedImageError) else f" ({error})")
+    reason = getattr(error, "strerror", None) or error
+    return "not a readable image" + ("" if isinstance(error, UnidentifiedImageError) else f" ({reason})")
 
 
 def _open(data: bytes, name: str) -> Image.Image:

@@ -46,8 +46,9 @@ class FilePicture:
 
     def pixels(self) -> np.ndarray:
         """Pixels as a viewer shows them: uint8 `[H, W]` or `[H, W, 3]`."""
+        data = self._bytes()
         try:
-            return decode_shown(self._bytes(), str(self))
+            return decode_shown(data, str(self))
         except DataError as error:
             raise DataError(f"{error}: replace it or remove it") from error
 

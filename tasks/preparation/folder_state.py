@@ -17,8 +17,10 @@ def state_of(path: Path) -> str:
         names = walk(path.parent)
     code = hashlib.sha256()
     for name in names:
-        code.update(f"{name}\0{os.path.getsize(root / name)}\0".encode("utf-8", "surrogateescape"))
-        if Path(name).suffix.casefold() in SUFFIXES:
+        here = (root / name).exists()  # a link may lead nowhere: whoever needs the file says so
+        size = os.path.getsize(root / name) if here else "missing"
+        code.update(f"{name}\0{size}\0".encode("utf-8", "surrogateescape"))
+        if here and Path(name).suffix.casefold() in SUFFIXES:
             code.update((root / name).read_bytes())
     return code.hexdigest()[:16]
 
