@@ -91,7 +91,8 @@ def test_the_first_screen_says_who_is_best_who_loses_least_in_which_mode_and_wha
     pairs = pd.read_csv(tables / "comparisons.csv").query(place + " and not p_best < 0.05")
     close = {frozenset(pair) for pair in zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)}
     close = [name for name in cells["algorithm"] if {best["algorithm"], name} in close]
-    assert all(title in said[6] for title in cells.set_index("algorithm").loc[close, "title"])
+    tied = cells.set_index("algorithm").loc[close]
+    assert all(f"{row.title} ({100 * row.mean:.1f})" in said[6] for row in tied.itertuples())
     assert ("cannot be told from it with only" in said[6]) == bool(close)
 
     said = re.search(r"mean by family with 95 % intervals, all in inductive mode: (.*?)\.<", told)[1]

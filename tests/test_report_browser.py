@@ -47,6 +47,14 @@ def test_offline_without_complaints_or_overflow(opened, page, width):
 
 
 @needs_browser
+def test_long_findings_have_a_column_of_their_own(opened):
+    left = "Math.round(document.querySelector('#result > {}').getBoundingClientRect().left)".format
+    assert opened.eval(left("figure")) == opened.eval(left("#contrast")) > opened.eval(left(".findings"))
+    opened.eval("document.querySelectorAll('.findings > :nth-child(n + 5)').forEach(item => item.remove())")
+    assert opened.eval(left("figure")) == opened.eval(left(".findings")) < opened.eval(left("#contrast"))
+
+
+@needs_browser
 def test_sorting_by_click_and_by_keyboard(opened):
     heading = "document.querySelectorAll('#table-headline thead tr:last-child th')[3]"
     opened.eval(f"{heading}.querySelector('button').click()")

@@ -104,21 +104,26 @@ def _best(rows: pd.DataFrame, comparisons: pd.DataFrame) -> str:
     pairs = comparisons[clean(comparisons) & ~comparisons["p_best"].lt(SIGNIFICANT)]
     pairs = zip(pairs["algorithm_a"], pairs["algorithm_b"], strict=True)
     close = {b if a == first["algorithm"] else a for a, b in pairs if first["algorithm"] in (a, b)}
-    tied = _tied(rows.loc[rows["algorithm"].isin(close), "title"], len(rows) - 1, rows["n_seeds"])
+    tied = _tied(_named(rows[rows["algorithm"].isin(close)], metric), len(rows) - 1, rows["n_seeds"])
     interval = f"{first['mode']} mode, 95 % interval {reach(first['low'], first['high'], metric)}"
     if first["n_diverged"]:
         interval += f"; without {diverged_of(first)}, on which it diverged"
     return f"Best: {first['title']}, {number(first['mean'], metric)}{unit} ({interval}){tied}."
 
 
-def _tied(titles: pd.Series, others: int, seeds: pd.Series, best: str = "it") -> str:
+def _named(rows: pd.DataFrame, metric: str = "accuracy") -> list[str]:
+    """Return `A (64.7)` for each row: a learner whose seeds differ much can be far below the best and not be told from it."""
+    return [f"{row.title} ({number(row.mean, metric)})" for row in rows.itertuples()]
+
+
+def _tied(tied: list[str], others: int, seeds: pd.Series, best: str = "it") -> str:
     """Return `; A and B cannot be told from it with only 2 seeds each`, or how many of the others cannot. seeds: of each learner."""
-    if titles.empty:
+    if not tied:
         return ""
     few = f" with only {counted(seeds, 'seed')} each" if seeds.min() < FEW else ""
-    if len(titles) == others > TIED_NAMED:
+    if len(tied) == others > TIED_NAMED:
         return f"; {best} cannot be told from any of the {others} others{few}"
-    who = listed(titles) if len(titles) <= TIED_NAMED else f"{len(titles)} of {others} others"
+    who = listed(tied) if len(tied) <= TIED_NAMED else f"{len(tied)} of {others} others"
     return f"; {who} cannot be told from {best}{few}"
 
 
@@ -130,7 +135,7 @@ def _under_shift(losses: pd.DataFrame) -> str:
     rows = rows.sort_values("mean", ascending=False, kind="stable")
     first, last = rows.iloc[0], rows.iloc[-1]
     close = rows.iloc[1:]
-    tied = _tied(close.loc[~close["p_best"].lt(SIGNIFICANT), "title"], len(close), rows["n_seeds"])
+    tied = _tied(_named(close[~close["p_best"].lt(SIGNIFICANT)]), len(close), rows["n_seeds"])
     ends = [
         f"{number(row['mean'])} % ({reach(row['low'], row['high'])}), from {number(row['clean'])} on clean tasks"
         for row in (first, last)
@@ -165,7 +170,7 @@ def _families(losses: pd.DataFrame) -> str:
     ]
     close = rows.iloc[1:]
     tied = close.loc[~close["p_least"].lt(SIGNIFICANT), "algorithm"]
-    tied = _tied(tied, len(close), rows["n_seeds"], "the first")
+    tied = _tied(list(tied), len(close), rows["n_seeds"], "the first")
     lost = "Accuracy lost under these shifts, in points, mean by family with 95 % intervals"
     return f"{lost}, {mode}: {listed(said)}{tied}."
 
