@@ -100,7 +100,19 @@ def test_processes_that_prepare_the_same_set_share_the_work(tmp_path):
     assert (tmp_path / "log").read_text() == "built\n"
 
 
-def test_an_unknown_name_lists_the_known_ones(capsys):
-    assert bench(["prepare", "omniglott"]) != 0
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("omniglott", "known: glyphs, omniglot, miniimagenet, torchmeta:<name>"),
+        ("omniglott", "(did you mean 'omniglot'?)"),
+        ("/tmp", "; for the pictures there write folder:/tmp"),
+        ("sinusoid", "its tasks are generated, so that there is nothing to prepare"),
+        ("a" * 5000, "known: glyphs"),
+    ],
+)
+def test_an_unknown_name_is_told_before_any_work(tmp_path, monkeypatch, capsys, name, remedy):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    assert bench(["prepare", "glyphs", name]) == 2
     message = capsys.readouterr().err
-    assert "'omniglott'" in message and "glyphs, omniglot, miniimagenet, torchmeta:<name>" in message
+    assert name in message and remedy in message
+    assert not list(tmp_path.iterdir())

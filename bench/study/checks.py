@@ -1,6 +1,7 @@
 """Checks of a study that need more than the value of one key. Each raises ValueError, which names key, value and remedy."""
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 
 import algos
@@ -8,6 +9,7 @@ from algos import Card
 from bench.study.settings import Experiments, Settings, Shifts, Stream
 from bench.study.text import parse_yaml
 from tasks.catalogue import (
+    FOLDER,
     NAMES,
     OUT_OF_RANGE,
     REGRESSION,
@@ -50,7 +52,12 @@ def check_dataset(name: str, key: str) -> None:
     except ValueError as error:
         if not (name.isidentifier() and len(name) <= 100 and (prepared_root() / name / "meta.json").exists()):
             close = did_you_mean(name, (*NAMES, *REGRESSION))
-            raise ValueError(f"{key}: {error}{close}") from error
+            pictures = (
+                f"; for the pictures there write {FOLDER}{name}"
+                if os.path.exists(os.path.expanduser(name))
+                else ""
+            )
+            raise ValueError(f"{key}: {error}{close or pictures}") from error
         return
     except (OSError, RuntimeError) as error:  # a path of too many letters, `~nobody`
         raise ValueError(f"{key[:100]}: {str(error)[:100]}") from error

@@ -2,7 +2,8 @@
 
 import argparse
 
-from tasks.catalogue import FOLDER, NAMES, TORCHMETA, folder_name, prepared_root
+from bench.study.checks import check_dataset
+from tasks.catalogue import FOLDER, NAMES, REGRESSION, TORCHMETA, folder_name, prepared_root
 from tasks.prepared import is_prepared
 
 
@@ -13,7 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Prepare each named data set and print its card. Errors as in `tasks.preparation.prepare.prepare`."""
+    """Prepare each named data set and print its card. Errors as in `tasks.preparation.prepare.prepare`, of names before any work."""
+    for name in args.names:
+        if name in REGRESSION:
+            raise ValueError(f"{name}: its tasks are generated, so that there is nothing to prepare")
+        check_dataset(name, "prepare")
     from tasks.preparation.prepare import prepare  # needs torch, which `--help` does not
 
     for name in args.names:
