@@ -45,7 +45,7 @@ def test_a_regression_has_no_confidence(page):
     for algorithm in ("gp", "maml"):
         run = read_run(page.parents[2] / f"results/waves/sinusoid/1way_5shot/{algorithm}/seed0")
         assert run.tested and len(run.calibration()) == 0 and run.episodes()["ece"].isna().all()
-    assert "No learner of this study gives probabilities" in page.read_text()
+    assert "No run of this study has recorded the confidence of its answers" in page.read_text()
 
 
 def test_likelihood_and_coverage_are_cells_and_do_not_rank(page):

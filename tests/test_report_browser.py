@@ -52,6 +52,8 @@ def test_long_findings_have_a_column_of_their_own(opened):
     assert opened.eval(left("figure")) == opened.eval(left("#contrast")) > opened.eval(left(".findings"))
     opened.eval("document.querySelectorAll('.findings > :nth-child(n + 5)').forEach(item => item.remove())")
     assert opened.eval(left("figure")) == opened.eval(left(".findings")) < opened.eval(left("#contrast"))
+    opened.eval("document.querySelector('#contrast').remove()")
+    assert opened.eval(left("figure")) > opened.eval(left(".findings"))
 
 
 @needs_browser

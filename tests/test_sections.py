@@ -3,11 +3,12 @@
 import csv
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from bench.report.sections import result, runs
+from bench.report.sections import other_tasks, result, runs
 from bench.report.summary import read_summary
 from bench.results.run_folder import RunResult
 from bench.study.study import load_study
@@ -94,6 +95,22 @@ def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
     assert "Omniglot 5-way 1-shot, against gradient steps at test: MAML" in text
     ways = re.search(r"Omniglot 5-way 1-shot, against classes at test: ([^\"]*)", text)[1]
     assert "Prototypical networks" in ways and "MAML" not in ways
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said", "not_said"),
+    [
+        (["untrained"], "Before meta-training", "alphabet"),
+        (["alphabet", "lake"], "people err in 4.5 %", "random features"),
+        (["training", "training_permuted"], "knows the labels by heart", "never seen"),
+        (["miniimagenet"], "never seen in training", "Lake"),
+    ],
+)
+def test_the_caption_of_other_tasks_is_about_those_of_the_table(cells, tasks, said, not_said):
+    kept = cells[cells["test_tasks"].eq("standard")]
+    rows = [kept, *(kept.assign(test_tasks=name) for name in tasks)]
+    (table,) = other_tasks.tables(SimpleNamespace(cells=pd.concat(rows)))
+    assert said in table.caption and not_said not in table.caption
 
 
 def test_calibration_has_a_table_and_diagrams(page, tables):

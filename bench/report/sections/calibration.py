@@ -17,7 +17,7 @@ from bench.results.metrics import calibration as calibration_metrics
 from bench.results.setting import Setting, at, settings
 
 ID, TITLE, ORDER = "calibration", "Calibration", 70
-NOTHING = "No learner of this study gives probabilities."
+NOTHING = "No run of this study has recorded the confidence of its answers."
 CAPTION = (
     "How often a learner is right (upwards) among answers that it gives with a certain confidence (to the right): {bins} "
     "bins of confidence over {seeds}, pooled. On the dotted line it is right as often as it expects; below the line it is "

@@ -17,7 +17,7 @@ from bench.results.setting import at, settings
 from tasks.catalogue import REGRESSION
 
 ID, TITLE, ORDER = "learning", "Learning curves", 80
-NOTHING = "No run has been trained yet."
+NOTHING = "No run of this study has recorded a learning curve."
 CAPTION = (
     "Frozen meta-validation episodes during training, one line per seed. The checkpoint with the best validation value is "
     "the one that is tested. Seconds are those of one thread where a run was trained on a CPU, and of the clock on a GPU."

@@ -1,5 +1,6 @@
 """Tasks unlike those of meta-training: curves over shots, ways and gradient steps; a table of the other tasks."""
 
+from collections.abc import Iterable
 from functools import partial
 
 import pandas as pd
@@ -29,12 +30,18 @@ CAPTION = (
     "the support alone, the control that shows what meta-training adds."
 )
 CHANCE, CROSSES = " The dotted line is chance.", " Crosses are the errors printed in the MAML paper."
-TABLE = (
-    "Mean and half the 95 % interval of the same trained models. Within one alphabet, classes look more alike. On Lake's "
-    "runs, people err in 4.5 % of cases (95.5 % accuracy). Other data sets were never seen in training. Training classes "
-    "carry the labels that fixed-label training gives them: a learner that reads the support errs on all queries where "
-    "its labels are moved, and guesses after 0 gradient steps; a learner that knows the labels by heart does neither."
-)
+TABLE = "Mean and half the 95 % interval of the same trained models."
+NOTES = {
+    "alphabet": "Within one alphabet, classes look more alike.",
+    "lake": "On Lake's runs, people err in 4.5 % of cases (95.5 % accuracy).",
+    "prototypes": "Own features: the learner's encoder, with the nearest class mean in place of its own classifier.",
+    "training": "Training classes carry the labels that fixed-label training gives them: a learner that reads the support "
+    "errs on all queries where its labels are moved, and guesses after 0 gradient steps; a learner that knows the labels "
+    "by heart does neither.",
+    "untrained": "Before meta-training: the network that training starts from; random features are not at chance.",
+}
+"""What a reader must know of test tasks, by their name."""
+OTHER_DATA = "Other data sets were never seen in training."
 CURVES = {
     "test_shot": "examples per class at test",
     "test_way": "classes at test",
@@ -159,7 +166,7 @@ def tables(summary: Summary) -> list[Table]:
     keys = list(dict.fromkeys(zip(*(others[column] for column in KEY), strict=True)))
     columns = [*text_columns("Setting", "Algorithm"), Column("As trained")]
     columns += [Column(_title(*key)) for key in keys]
-    table = Table("other-tasks", "Other tasks", columns, caption=TABLE)
+    table = Table("other-tasks", "Other tasks", columns, caption=_caption(others["test_tasks"].unique()))
     for setting in settings(cells) if keys else []:
         rows = by_family(at(cells, setting))
         own = own_task(rows)
@@ -170,6 +177,14 @@ def tables(summary: Summary) -> list[Table]:
             names = [*words(setting.label), algorithm_cell(setting, algorithm, first["title"])]
             table.rows.append(Row([*names, *map(_value, found)], first["family"]))
     return [table]
+
+
+def _caption(tasks: Iterable[str]) -> str:
+    """Return what a reader must know of these test tasks; those that no experiment names are of other data sets."""
+    tasks = set(tasks)
+    named = {name for one in declared().values() for name in one.titles}
+    notes = [note for name, note in NOTES.items() if name in tasks]
+    return " ".join([TABLE, *notes, *([OTHER_DATA] if tasks - named else [])])
 
 
 def _title(tasks: str, steps: int) -> str:
