@@ -220,6 +220,17 @@ def test_each_learner_looks_like_no_other_and_the_control_is_dashed(summary):
     assert {g.split('"')[0] for g in dashed} == {"scratch"}
 
 
+def test_the_caption_names_whom_the_line_leaves_out(summary):
+    def captions(summary):
+        return {figure.title: figure.caption for figure in costs.figures(summary)}
+
+    assert not any("told" in caption for caption in captions(summary).values())
+    cells = summary.cells
+    told = cells["yardstick"] | (cells["dataset"].eq("sinusoid") & cells["algorithm"].eq("maml"))
+    for title, caption in captions(replace(summary, cells=cells.assign(yardstick=told))).items():
+        assert ("as told where the tasks come from: MAML." in caption) == ("Sinusoid" in title)
+
+
 def test_a_long_legend_stays_inside_the_figure(summary):
     figure = costs.figures(summary)[0]
     longest = replace(summary.styles["maml"], title="Matching Networks (FCE)")

@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from bench.report.page import templates
 from bench.report.sections import other_tasks, result, runs
 from bench.report.summary import read_summary
+from bench.report.svg import SharedParts
 from bench.results.run_folder import RunResult
 from bench.study.study import load_study
 from tests.report_page import ALGORITHMS
@@ -95,6 +97,11 @@ def test_other_tasks_have_curves_and_a_table_and_leave_the_headline_alone(page):
     assert "Omniglot 5-way 1-shot, against gradient steps at test: MAML" in text
     ways = re.search(r"Omniglot 5-way 1-shot, against classes at test: ([^\"]*)", text)[1]
     assert "Prototypical networks" in ways and "MAML" not in ways
+
+
+def test_a_caption_keeps_the_braces_of_a_learners_title():
+    filled = templates(SharedParts(), {"seeds": "3 seeds"}).globals["filled"]
+    assert filled("My {own} {} learner over {seeds}") == "My {own} {} learner over 3 seeds"
 
 
 @pytest.mark.parametrize(

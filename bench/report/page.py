@@ -1,6 +1,7 @@
 """The page of a study: one offline HTML file, with its figures (SVG, PDF) and tables (CSV, Markdown, LaTeX) beside it."""
 
 import itertools
+import re
 from pathlib import Path
 
 import jinja2
@@ -58,7 +59,7 @@ def templates(shared: SharedParts, counts: dict[str, object]) -> jinja2.Environm
         legend_key=lambda style: legend_key(style, shared),
         dataset_label=dataset_label,
         data_uri=data_uri,
-        filled=lambda caption: caption.format(**counts),
+        filled=lambda caption: re.sub(r"\{(\w+)\}", lambda name: str(counts.get(name[1], name[0])), caption),
         drawn=lambda figure, panel: figure.markup(panel, shared),
     )
     return environment

@@ -31,10 +31,11 @@ FLOPS = (
 CAPTION = (
     "Mean in distribution with its 95 % interval, over {seeds} and {episodes} each, against mean costs over the same "
     "seeds; to the upper left (lower left for errors) is better. The line joins the learners that no other one beats at "
-    "their cost or below, judged by the means: intervals may overlap. A cost of 0 means that nothing was trained. The "
-    "Gaussian process, which knows where the tasks come from, is left out of the line. Times of training are those of one "
-    f"thread on a CPU and of the clock on a GPU, and belong to the machines under Runs. {FLOPS}"
+    "their cost or below, judged by the means: intervals may overlap.{told} A cost of 0 means that nothing was trained. "
+    "Times of training are those of one thread on a CPU and of the clock on a GPU, and belong to the machines under Runs. "
+    f"{FLOPS}"
 )
+TOLD = " Left out of the line, as told where the tasks come from: {}."
 TABLE = (
     "Means over the seeds that finished, on the devices named under Runs. Adaptation: learning one new task at test and "
     "answering its queries; on a CPU, time of one thread. “Budget” is the share of the paper's training tasks that was used. Memory is the largest that "
@@ -159,7 +160,9 @@ def figures(summary: Summary) -> list[Figure]:
                 )
         if panels:
             used, name = only_in(points, summary.styles), f"pareto-{setting.slug}"
-            found.append(Figure(name, setting.label, panels, used, caption=CAPTION, fold=True, wide=True))
+            titles = points.loc[_told(points), "title"].unique()
+            caption = CAPTION.replace("{told}", TOLD.format(listed(titles)) if len(titles) else "")
+            found.append(Figure(name, setting.label, panels, used, caption=caption, fold=True, wide=True))
     return found
 
 
@@ -170,10 +173,14 @@ def _points(cells: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]
     return cells.merge(costs, on="algorithm"), clock(runs)
 
 
+def _told(points: pd.DataFrame) -> pd.Series:
+    return points["yardstick"] & points["algorithm"].ne(FLOOR)
+
+
 def front(points: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Return the rows that no other one beats, by rising cost: whatever is better costs more."""
     error = is_error(points)
-    points = points[~points["yardstick"] | points["algorithm"].eq(FLOOR)]
+    points = points[~_told(points)]
     points = points.sort_values([cost, "mean"], ascending=[True, error], kind="stable")
     quality = -points["mean"] if error else points["mean"]
     return points[quality.gt(quality.cummax().shift(fill_value=-math.inf))]

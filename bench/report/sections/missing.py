@@ -6,7 +6,7 @@ from bench.results.schema import MISSING, SCORED, UNTESTED
 from bench.results.setting import Setting
 
 ID, TITLE, ORDER = "missing", "Missing and failed", 140
-NOTHING = "Nothing is missing: every run of the study has a result."
+NOTHING = "Nothing is missing: every run of this page has a result."
 WHY = {
     MISSING: "no run.json: not trained yet, or its job failed before it could write one",
     UNTESTED: "trained, but not tested yet",
