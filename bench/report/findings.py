@@ -49,15 +49,20 @@ def plain(text: str) -> str:
     return html.unescape(re.sub("<[^>]+>", "", text))
 
 
+NAMED = 3
+"""Learners with one seed that a sentence names; more are counted."""
+
+
 def undecided(summary: Summary) -> str:
     """Say how many learners have one seed, and what that leaves open."""
     setting = settings(summary.own)[0]
     rows = at(own_task(summary.cells), setting)
     rows = rows[clean(rows)]
-    single, every = int(rows["n_seeds"].eq(1).sum()), len(rows)
-    if not single:
+    single = rows.loc[rows["n_seeds"].eq(1), "title"]
+    if single.empty:
         return f"Every learner has {counted(rows['n_seeds'], 'seed')}."
+    who = listed(single) if len(single) <= NAMED else f"{len(single)} of {len(rows)} learners"
     return (
-        f"{single} of {every} learners have been trained once, marked * in the table: how much another training of them would "
-        "differ is taken from the learners with more seeds, so that small differences between them are undecided."
+        f"{who} {'has' if len(single) == 1 else 'have'} been trained once: how much another training would differ is taken from "
+        "the learners with more seeds, so that small differences are undecided."
     )
