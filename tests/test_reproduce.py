@@ -11,7 +11,7 @@ from bench.results import reference_store, rerun
 from bench.results.frames import write_episodes
 from bench.results.run_folder import read_run
 from bench.study.study import load_study
-from bench.verbs.reproduce import compared
+from bench.verbs.reproduce import affordable, compared
 from tests import planted
 from tests.planted import RUN, bench
 from tests.synthetic import edit_json
@@ -113,6 +113,14 @@ def test_weights_are_tested_again_and_compared_with_the_kept_episodes(home, caps
     (kept / "model.safetensors").write_bytes(b"other")
     assert bench("reproduce", "--weights", NAME, *listed(home)) == 2
     assert "model.safetensors has 5 bytes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("each", "episodes"), [(None, 100), (0.1, 100), (1.0, 60), (2.5, 24), (60.0, 10)])
+def test_weights_are_checked_within_minutes(home, monkeypatch, each, episodes):
+    """each: seconds that a recorded episode took; those of four conditions are tested in four minutes."""
+    kept = read_run(run_folder(home))
+    monkeypatch.setitem(kept.test, "seconds", each and each * len(kept.episodes()))
+    assert affordable(kept) == episodes
 
 
 def test_other_code_may_round_differently_on_the_same_machine(home, capsys):

@@ -22,6 +22,8 @@ from bench.study.study import Study
 
 ROUNDING = 0.002
 """Largest difference of a condition's mean, of weights that are the same, that another order of additions explains."""
+MOST, LEAST, MINUTES = 100, 10, 4
+"""Episodes of each condition whose weights are tested again: as many as take so long, the most and the least."""
 MACHINE = ("cpu", "gpu", "torch", "threads")
 
 
@@ -37,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--episodes",
         type=int,
-        default=100,
-        help="with --weights: first episodes of each condition (default: %(default)s)",
+        help=f"with --weights: first episodes of each condition (default: what takes {MINUTES} minutes, at most {MOST})",
     )
 
 
@@ -69,7 +70,7 @@ def check(study: Study, run: Run, args: argparse.Namespace) -> bool:
     kept = read_run(kept_folder(run))
     kept.check()
     if args.weights:
-        again = read_run(test_again(kept.folder, study, fewer(study, args.episodes)))
+        again = read_run(test_again(kept.folder, study, fewer(study, args.episodes or affordable(kept))))
     else:
         again = read_run(train_again(kept, study))
     if not again.scored:
@@ -80,6 +81,15 @@ def check(study: Study, run: Run, args: argparse.Namespace) -> bool:
     print(f"{run.study}/{run.name}: {text}; {other or 'the same code and kind of machine'}", flush=True)
     allowed = (ROUNDING if args.weights else float("inf")) if other else 0.0
     return largest <= allowed
+
+
+def affordable(kept: RunResult) -> int:
+    """Return how many episodes of each condition are tested in `MINUTES` on a machine like that of the record."""
+    episodes, seconds = kept.episodes(), kept.test.get("seconds")
+    if not seconds:  # an older record
+        return MOST
+    of_each = seconds / len(episodes) * len(episodes[CONDITION_COLUMNS].drop_duplicates())
+    return min(MOST, max(LEAST, int(60 * MINUTES / of_each)))
 
 
 def fewer(study: Study, episodes: int) -> dict:
