@@ -115,9 +115,9 @@ def test_weights_are_tested_again_and_compared_with_the_kept_episodes(home, caps
     assert "model.safetensors has 5 bytes" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("each", "episodes"), [(None, 100), (0.1, 100), (1.0, 60), (2.5, 24), (60.0, 10)])
+@pytest.mark.parametrize(("each", "episodes"), [(None, 100), (0.1, 100), (1.0, 45), (2.5, 18), (60.0, 10)])
 def test_weights_are_checked_within_minutes(home, monkeypatch, each, episodes):
-    """each: seconds that a recorded episode took; those of four conditions are tested in four minutes."""
+    """each: seconds that a recorded episode took; those of four conditions are tested in three minutes."""
     kept = read_run(run_folder(home))
     monkeypatch.setitem(kept.test, "seconds", each and each * len(kept.episodes()))
     assert affordable(kept) == episodes

@@ -22,7 +22,7 @@ from bench.study.study import Study
 
 ROUNDING = 0.002
 """Largest difference of a condition's mean, of weights that are the same, that another order of additions explains."""
-MOST, LEAST, MINUTES = 100, 10, 4
+MOST, LEAST, MINUTES = 100, 10, 3
 """Episodes of each condition whose weights are tested again: as many as take so long, the most and the least."""
 MACHINE = ("cpu", "gpu", "torch", "threads")
 
