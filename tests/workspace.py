@@ -31,7 +31,7 @@ class Workspace:
     """The project's files without anything that git ignores, and the prepared glyphs, which take a while to draw."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.printed = folder, folder.parent / f"{folder.name}.started.log"
         self.started: list[subprocess.Popen] = []
         listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         for name in subprocess.check_output(listing, cwd=ROOT, text=True).split("\0"):
@@ -71,13 +71,22 @@ class Workspace:
 
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start Snakemake here, in a process group of its own, and return at once."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = self.command(*arguments)
-        process = subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, start_new_session=True, **quiet
-        )
+        command, environment = self.command(*arguments), self.environment | {"PYTHONFAULTHANDLER": "1"}
+        with self.printed.open("ab") as out:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=environment, start_new_session=True, stdout=out, stderr=out
+            )
         self.started.append(process)
         return process
+
+    def ended(self, process: subprocess.Popen, seconds: float = 120) -> int:
+        """Return the exit status of what was started. AssertionError shows where each of its threads was, and what it printed."""
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            process.wait(20)
+            raise AssertionError(f"it did not end:\n{self.printed.read_text()[-10_000:]}") from None
 
     def end(self) -> None:
         """Kill what has been started and still runs, with its jobs."""
