@@ -234,6 +234,22 @@ def test_the_pages_of_this_project_are_small_and_open_without_a_network():
     assert sum(path.stat().st_size for path in files) < 8e6
 
 
+def test_the_figure_of_this_project_shows_the_shifted_accuracies_of_its_sentences():
+    """The open marks: over the shifts that all seeds of all learners have, like the table of losses."""
+    page = (ROOT / "reports/reference/omniglot_cpu/report.html").read_text()
+    drawn = re.search(r'aria-label="Omniglot 5-way 1-shot: ([^"]*)"', page)[1]
+    losses = pd.read_csv(ROOT / "results/reference/omniglot_cpu/tables/losses.csv")
+    rows = losses.query(
+        "way == 5 and shot == 1 and scope == 'task' and mode == 'reported' and kind == 'learner'"
+    )
+    assert len(rows) > 20
+    for row in rows.itertuples():
+        shown = re.search(
+            rf"{re.escape(row.title)} [\d.]+ \([^)]*\), under the hardest shifts (\d+\.\d)", drawn
+        )
+        assert float(shown[1]) == pytest.approx(100 * row.mean, abs=0.051), row.title
+
+
 def test_the_record_table_is_that_of_the_learning_curves(pages, monkeypatch):
     """Median CPU time and tasks of the kept runs to a level that one of two runs reaches, and to one that both reach."""
     monkeypatch.chdir(pages)

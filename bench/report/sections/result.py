@@ -12,7 +12,7 @@ from bench.report.style import Style, by_family
 from bench.report.summary import Summary, hardest
 from bench.results.condition import clean
 from bench.results.metrics import METRICS
-from bench.results.setting import at, settings
+from bench.results.setting import Setting, at, settings
 
 ID, TITLE, ORDER = "result", "Result", 10
 NOTHING = 'No run has a result yet; see <a href="#missing">missing and failed</a>.'
@@ -38,9 +38,8 @@ def figures(summary: Summary) -> list[Figure]:
     panels, open_marks = [], False
     for setting in settings(summary.own):
         rows = at(summary.own, setting)
-        worst = hardest(rows, summary.scope) if summary.scope else pd.Series(dtype=float)
+        worst, start = _shifted(summary, setting, rows)
         open_marks |= len(worst) > 0
-        start = summary.unshifted(setting).set_index("algorithm")["mean"]
         rows = rows[clean(rows)]
         rows = by_family(rows.sort_values("mean", ascending=is_error(rows)))[::-1]
         said = [_said(row, worst.get(row.algorithm)) for row in rows[::-1].itertuples()]
@@ -54,6 +53,19 @@ def figures(summary: Summary) -> list[Figure]:
     )
     title = "In and out of distribution" if open_marks else "In distribution"
     return [Figure("headline", title, panels, columns=2, caption=caption, wide=True)] if panels else []
+
+
+def _shifted(summary: Summary, setting: Setting, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return each algorithm's mean under the hardest shifts and on their clean tasks: those of the sentences, where it is an accuracy."""
+    losses = at(summary.losses, setting)
+    losses = losses[
+        losses["scope"].eq(summary.scope) & losses["kind"].eq("learner") & losses["mode"].eq("reported")
+    ]
+    if len(losses):
+        losses = losses.set_index("algorithm")
+        return losses["mean"], losses["clean"]
+    worst = hardest(rows, summary.scope) if summary.scope else pd.Series(dtype=float)
+    return worst, summary.unshifted(setting).set_index("algorithm")["mean"]
 
 
 def _said(row, worst: float | None) -> str:
