@@ -182,15 +182,18 @@ def tables(summary: Summary) -> list[Table]:
 def _caption(tasks: Iterable[str]) -> str:
     """Return what a reader must know of these test tasks; those that no experiment names are of other data sets."""
     tasks = set(tasks)
-    named = {name for one in declared().values() for name in one.titles}
     notes = [note for name, note in NOTES.items() if name in tasks]
-    return " ".join([TABLE, *notes, *([OTHER_DATA] if tasks - named else [])])
+    return " ".join([TABLE, *notes, *([OTHER_DATA] if tasks - set(_titles()) else [])])
+
+
+def _titles() -> dict[str, str]:
+    """Return the titles of test tasks that the experiments declare, by name."""
+    return {name: title for one in declared().values() for name, title in one.titles.items()}
 
 
 def _title(tasks: str, steps: int) -> str:
     """Return the heading of a column: the title that an experiment declares, or the name of a data set."""
-    titles = {name: title for one in declared().values() for name, title in one.titles.items()}
-    title = titles.get(tasks, f"On {dataset_label(tasks)}")
+    title = _titles().get(tasks, f"On {dataset_label(tasks)}")
     return title if steps == OWN_STEPS else f"{title}, {steps} steps"
 
 

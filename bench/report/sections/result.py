@@ -57,15 +57,20 @@ def figures(summary: Summary) -> list[Figure]:
 
 def _shifted(summary: Summary, setting: Setting, rows: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Return each algorithm's mean under the hardest shifts and on their clean tasks: those of the sentences, where it is an accuracy."""
-    losses = at(summary.losses, setting)
-    losses = losses[
-        losses["scope"].eq(summary.scope) & losses["kind"].eq("learner") & losses["mode"].eq("reported")
-    ]
+    losses = _reported(_losses(summary, setting)).set_index("algorithm")
     if len(losses):
-        losses = losses.set_index("algorithm")
         return losses["mean"], losses["clean"]
     worst = hardest(rows, summary.scope) if summary.scope else pd.Series(dtype=float)
     return worst, summary.unshifted(setting).set_index("algorithm")["mean"]
+
+
+def _losses(summary: Summary, setting: Setting) -> pd.DataFrame:
+    losses = at(summary.losses, setting)
+    return losses[losses["scope"].eq(summary.scope)]
+
+
+def _reported(losses: pd.DataFrame) -> pd.DataFrame:
+    return losses[losses["kind"].eq("learner") & losses["mode"].eq("reported")]
 
 
 def _said(row, worst: float | None) -> str:
@@ -100,8 +105,7 @@ def facts(summary: Summary) -> dict[str, object]:
         unshifted = unshifted[competing] if competing.any() else unshifted
         unshifted = unshifted.sort_values("mean", ascending=is_error(rows))
         told.append((setting.label, _best(unshifted, at(summary.comparisons, setting))))
-        losses = at(summary.losses, setting)
-        losses = losses[losses["scope"].eq(summary.scope)]
+        losses = _losses(summary, setting)
         shifted = unshifted["algorithm"]
         texts = [_under_shift(losses[losses["algorithm"].isin(shifted)]), _families(losses)]
         if is_error(rows) and summary.scope:
@@ -141,7 +145,7 @@ def _tied(tied: list[str], others: int, seeds: pd.Series, best: str = "it") -> s
 
 def _under_shift(losses: pd.DataFrame) -> str:
     """Say who is best and who is last where the shifts are hardest, on the same episodes as the clean task."""
-    rows = losses[losses["kind"].eq("learner") & losses["mode"].eq("reported")]
+    rows = _reported(losses)
     if len(rows) < 2:
         return ""
     rows = rows.sort_values("mean", ascending=False, kind="stable")
