@@ -104,3 +104,12 @@ def clean_accuracy(result: RunResult, mode: str) -> float:
         & frame["test_steps"].eq(-1)
     )
     return frame[own & frame["shift"].eq("none") & frame["mode"].eq(mode)]["accuracy"].mean()
+
+
+def test_every_kept_run_has_the_files_of_its_record():
+    """One whose weights were deleted by hand counts as damaged: its learner loses a seed, and a row says nothing of it."""
+    settings = (ROOT / "results" / "reference").glob("*/*/*")  # not the stream, whose runs lie higher
+    records = sorted(record for setting in settings for record in setting.glob("*/seed*/run.json"))
+    assert len(records) > 100
+    for record in records:
+        read_run(record.parent).check()
