@@ -108,8 +108,7 @@ def clean_accuracy(result: RunResult, mode: str) -> float:
 
 def test_every_kept_run_has_the_files_of_its_record():
     """One whose weights were deleted by hand counts as damaged: its learner loses a seed, and a row says nothing of it."""
-    settings = (ROOT / "results" / "reference").glob("*/*/*")  # not the stream, whose runs lie higher
-    records = sorted(record for setting in settings for record in setting.glob("*/seed*/run.json"))
+    records = sorted((ROOT / "results" / "reference").glob("*/*/*/*/seed*/run.json"))
     assert len(records) > 100
     for record in records:
         read_run(record.parent).check()

@@ -152,3 +152,5 @@ def test_ctrl_c_stays_ignored_where_it_is():
     finally:
         for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
             signal.signal(number, handler)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGURG, signal.SIG_DFL)
